@@ -1,0 +1,47 @@
+//! How whoever sees events hands them to whoever keeps them.
+
+use std::fmt;
+
+use crate::Event;
+
+/// An event on its way to the session, with what belongs to it.
+pub struct Record {
+    /// The event.
+    pub event: Event,
+    /// A copy of the request's body; only with `Finished`.
+    pub request_copy: Option<BodyCopy>,
+    /// A copy of the answer's body; only with `Finished`.
+    pub response_copy: Option<BodyCopy>,
+    /// Called once the event is safe from the death of this process (it went through `write(2)`),
+    /// or cannot be made so. It must not block.
+    pub written: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Record {
+    /// An event by itself.
+    #[must_use]
+    pub fn new(event: Event) -> Self {
+        Self { event, request_copy: None, response_copy: None, written: None }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+/// The octets kept of a body, as they went over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyCopy {
+    /// All of it, or its first octets.
+    pub octets: Vec<u8>,
+    /// Whether it is all of it.
+    pub whole: bool,
+}
+
+/// Keeps events. Implemented by the session's writer, and by whatever a test wants to look at.
+pub trait Recorder: Send + Sync {
+    /// Takes an event. Events of one flow come in order; `record` must never block on a disk.
+    fn record(&self, record: Record);
+}
