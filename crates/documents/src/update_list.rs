@@ -1,0 +1,121 @@
+//! Firmware update lists: what a console asks for to learn whether there is newer firmware.
+//!
+//! Each platform has its own type; [`UpdateList`] tells by the content which one it is. `hide`
+//! makes a list offer nothing newer than what the console has. Image URLs and sizes stay as they
+//! are wherever the format allows it: a console that has the offered version does not fetch them.
+
+mod playstation3;
+mod playstation4;
+mod playstation5;
+mod vita;
+
+pub use playstation3::Ps3UpdateList;
+pub use playstation4::Ps4UpdateList;
+pub use playstation5::Ps5UpdateList;
+pub use vita::VitaUpdateList;
+
+use crate::error::DocumentError;
+use crate::firmware::{Firmware, is_zero, zeroed};
+use crate::patch::Patch;
+use crate::xml::{Attribute, Xml};
+
+const FORMAT: &str = "an update list";
+
+/// An update list of some platform.
+#[derive(Debug, Clone)]
+pub enum UpdateList<'a> {
+    /// `ps3-updatelist.txt`
+    Ps3(Ps3UpdateList<'a>),
+    /// `psp2-updatelist.xml`
+    Vita(VitaUpdateList<'a>),
+    /// `ps4-updatelist.xml`
+    Ps4(Ps4UpdateList<'a>),
+    /// `updatelist.xml` of the PS5
+    Ps5(Ps5UpdateList<'a>),
+}
+
+impl<'a> UpdateList<'a> {
+    /// Reads an update list of whichever platform.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DocumentError> {
+        let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+        if body.starts_with(b"#") || body.starts_with(b"Dest=") {
+            return Ps3UpdateList::parse(bytes).map(Self::Ps3);
+        }
+        let xml = parse_xml(bytes)?;
+        let has = |name: &str| xml.elements().iter().any(|e| e.attribute(name).is_some());
+        if has("upd_version") || has("auto_update_version") {
+            Ps5UpdateList::read(xml).map(Self::Ps5)
+        } else if xml.named("version").next().is_some() || xml.named("np").next().is_some() {
+            VitaUpdateList::read(xml).map(Self::Vita)
+        } else {
+            Ps4UpdateList::read(xml).map(Self::Ps4)
+        }
+    }
+
+    /// What it offers, in one line: `offers 5.05 (forced 4.55), region us`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Ps3(list) => list.summary(),
+            Self::Vita(list) => list.summary(),
+            Self::Ps4(list) => list.summary(),
+            Self::Ps5(list) => list.summary(),
+        }
+    }
+
+    /// The same list with nothing newer than `own`, the console's firmware; with nothing newer
+    /// than 0.00 where that is not known. `None` where it has nothing newer already.
+    #[must_use]
+    pub fn hide(&self, own: Option<Firmware>) -> Option<Vec<u8>> {
+        match self {
+            Self::Ps3(list) => list.hide(),
+            Self::Vita(list) => list.hide(own),
+            Self::Ps4(list) => list.hide(own),
+            Self::Ps5(list) => list.hide(),
+        }
+    }
+}
+
+/// An XML update list with a region, which all of them have.
+fn parse_xml(bytes: &[u8]) -> Result<Xml<'_>, DocumentError> {
+    let xml = Xml::parse(FORMAT, bytes)?;
+    xml.expect_root("update_data_list")?;
+    if xml.named("region").all(|region| region.value("id").is_none()) {
+        return Err(xml.error(xml.source.len(), "there is no <region id=\"…\">"));
+    }
+    Ok(xml)
+}
+
+/// `offers 5.05 (forced 4.55), region us`
+fn offer(label: Option<&str>, forced: Option<&str>, xml: &Xml<'_>) -> String {
+    let mut line = format!("offers {}", label.unwrap_or("nothing"));
+    if let Some(forced) = forced.filter(|forced| !is_zero(forced)) {
+        let version = forced.parse::<Firmware>();
+        let shown = version.map_or_else(|_| forced.to_owned(), |version| version.to_string());
+        line.push_str(&format!(" (forced {shown})"));
+    }
+    let regions: Vec<&str> = xml.named("region").filter_map(|region| region.value("id")).collect();
+    line.push_str(&format!(", region {}", regions.join(" ")));
+    line
+}
+
+/// Makes an attribute say zero in its own shape.
+fn zero(patch: &mut Patch, attribute: &Attribute<'_>) {
+    if !is_zero(&attribute.value) {
+        patch.replace(attribute.span.clone(), zeroed(&attribute.value));
+    }
+}
+
+/// Makes an attribute say no more than `own`; zero where either cannot be compared.
+fn lower(patch: &mut Patch, attribute: &Attribute<'_>, own: Option<Firmware>) {
+    match (attribute.value.parse::<Firmware>(), own) {
+        (Ok(offered), Some(own)) if offered <= own => {}
+        (Ok(_), Some(own)) => {
+            patch.replace(attribute.span.clone(), own.shaped_as(&attribute.value));
+        }
+        _ => zero(patch, attribute),
+    }
+}
