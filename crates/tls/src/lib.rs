@@ -1,1 +1,37 @@
-//! tls
+//! What consoletap does with TLS: it reads a ClientHello without consuming it, tells what it
+//! shows, opens a connection with a certificate of its own, and judges the servers upstream.
+//!
+//! It knows no HTTP and no sockets: bytes and `rustls` configurations in and out. Files are
+//! touched for the CA, the list of refusals and extra roots only.
+//!
+//! * [`peek`] → [`ClientHello`] → [`ClientHello::stack`]: can it be opened at all, with which key?
+//! * [`Authority`] → [`Interceptor::server_config`]: our side towards the console.
+//! * [`Learned`] and [`refusal`]: consoles that refuse our certificate are left alone.
+//! * [`Trust`] and [`explain`]: our side towards the server.
+
+mod ca;
+mod fingerprint;
+mod handshake;
+mod hello;
+mod intercept;
+mod leaf;
+mod learned;
+mod provider;
+mod refusal;
+mod server_hello;
+mod sslv2;
+mod stack;
+mod upstream;
+mod verifier;
+mod wire;
+
+pub use ca::{Authority, CaError};
+pub use hello::{ClientHello, Peek, peek};
+pub use intercept::{Alpn, Interceptor};
+pub use leaf::LeafKey;
+pub use learned::{Learned, Reason};
+pub use provider::{TlsError, server_name, warm_up};
+pub use refusal::{Refusal, refusal};
+pub use server_hello::server_hello;
+pub use stack::Stack;
+pub use upstream::{Trust, TrustSettings, explain};

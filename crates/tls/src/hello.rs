@@ -1,0 +1,178 @@
+//! The ClientHello, read by ourselves before anything else touches the connection: what rustls
+//! cannot speak must still show its name and its fingerprint. Pure; nothing is consumed.
+
+use consoletap_flow::ClientHelloFacts;
+
+use crate::handshake::{First, first};
+use crate::wire::{Cursor, is_grease, numbers};
+use crate::{fingerprint, sslv2};
+
+/// The handshake type `client_hello`.
+const CLIENT_HELLO: u8 = 1;
+
+/// What the first bytes of a connection are.
+#[derive(Debug, Clone)]
+pub enum Peek {
+    /// Not enough to tell; read on.
+    NeedMore,
+    /// Something else than TLS.
+    NotTls,
+    /// A complete hello.
+    Hello(Box<ClientHello>),
+    /// It began as TLS, and then this was wrong with it.
+    Malformed(&'static str),
+}
+
+/// A ClientHello. Lists are in the order sent, without GREASE (RFC 8701).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientHello {
+    /// What a flow says of it.
+    pub facts: ClientHelloFacts,
+    /// The version in the head of the message, which TLS 1.3 freezes at 0x0303.
+    pub legacy_version: u16,
+    /// The compression methods; one of them should be 0.
+    pub compression: Vec<u8>,
+    /// The extensions by number.
+    pub extensions: Vec<u16>,
+    /// The key exchange groups; `None` where the extension is absent.
+    pub groups: Option<Vec<u16>>,
+    /// The formats of curve points; `None` where the extension is absent.
+    pub point_formats: Option<Vec<u8>>,
+    /// The signature algorithms; `None` where the extension is absent.
+    pub signature_algorithms: Option<Vec<u16>>,
+    /// The first ALPN protocol as sent, which JA4 wants to the octet.
+    pub(crate) first_alpn: Option<Vec<u8>>,
+    /// Whether the server name can stand in a certificate.
+    pub(crate) sni_is_name: bool,
+    /// Whether it came in the framing of SSL 2.0 (RFC 5246 appendix E.2).
+    pub sslv2_framed: bool,
+}
+
+/// Looks at all bytes read so far from a connection.
+#[must_use]
+pub fn peek(bytes: &[u8]) -> Peek {
+    let parsed = match first(bytes, CLIENT_HELLO) {
+        First::NeedMore => return Peek::NeedMore,
+        First::NotTls => match sslv2::read(bytes) {
+            Ok(parsed) => parsed,
+            Err(answer) => return answer,
+        },
+        First::Malformed(why) => return Peek::Malformed(why),
+        First::Message(message) => parse(&message),
+    };
+    parsed.map_or(Peek::Malformed("the ClientHello contradicts its own lengths"), |hello| {
+        Peek::Hello(Box::new(hello))
+    })
+}
+
+impl ClientHello {
+    /// A hello without extensions, as old consoles send it.
+    pub(crate) fn bare(legacy_version: u16, suites: Vec<u16>) -> Self {
+        let facts =
+            ClientHelloFacts { versions: vec![legacy_version], suites, ..Default::default() };
+        Self {
+            facts,
+            legacy_version,
+            compression: vec![0],
+            extensions: Vec::new(),
+            groups: None,
+            point_formats: None,
+            signature_algorithms: None,
+            first_alpn: None,
+            sni_is_name: true,
+            sslv2_framed: false,
+        }
+    }
+
+    pub(crate) fn with_fingerprints(mut self) -> Self {
+        self.facts.ja3 = fingerprint::ja3(&self);
+        self.facts.ja4 = fingerprint::ja4(&self);
+        self
+    }
+
+    /// Takes what one extension says. An extension that contradicts itself counts as present and
+    /// empty: the hello as a whole is still worth showing.
+    fn extend(&mut self, number: u16, body: &[u8]) {
+        self.extensions.push(number);
+        match number {
+            extension::SERVER_NAME => self.set_server_name(body),
+            extension::GROUPS => self.groups = Some(numbers_of(Cursor::new(body).vector16())),
+            extension::POINT_FORMATS => {
+                self.point_formats = Some(Cursor::new(body).vector8().unwrap_or_default().to_vec());
+            }
+            extension::SIGNATURE_ALGORITHMS => {
+                self.signature_algorithms = Some(numbers_of(Cursor::new(body).vector16()));
+            }
+            extension::ALPN => self.set_alpn(body),
+            extension::VERSIONS => self.facts.versions = numbers_of(Cursor::new(body).vector8()),
+            _ => {}
+        }
+    }
+
+    /// RFC 6066 section 3: a list of names, of which one may be a host name (type 0).
+    fn set_server_name(&mut self, body: &[u8]) {
+        self.sni_is_name = false;
+        let mut names = Cursor::new(Cursor::new(body).vector16().unwrap_or_default());
+        let Some((0, name)) = names.u8().zip(names.vector16()) else { return };
+        self.sni_is_name = names.is_empty() && is_server_name(name);
+        self.facts.sni = Some(text(name));
+    }
+
+    /// RFC 7301 section 3.1: a list of protocol names.
+    fn set_alpn(&mut self, body: &[u8]) {
+        let mut protocols = Cursor::new(Cursor::new(body).vector16().unwrap_or_default());
+        while let Some(protocol) = protocols.vector8() {
+            self.first_alpn.get_or_insert_with(|| protocol.to_vec());
+            self.facts.alpn.push(text(protocol));
+        }
+    }
+}
+
+/// The numbers of extensions (IANA, "TLS ExtensionType Values").
+pub(crate) mod extension {
+    pub(crate) const SERVER_NAME: u16 = 0;
+    pub(crate) const GROUPS: u16 = 10;
+    pub(crate) const POINT_FORMATS: u16 = 11;
+    pub(crate) const SIGNATURE_ALGORITHMS: u16 = 13;
+    pub(crate) const ALPN: u16 = 16;
+    pub(crate) const VERSIONS: u16 = 43;
+}
+
+/// The body of the message (RFC 8446 section 4.1.2; the same shape since SSL 3.0).
+fn parse(message: &[u8]) -> Option<ClientHello> {
+    let mut rest = Cursor::new(message);
+    let legacy_version = rest.u16()?;
+    let _random = rest.take(32)?;
+    let _session_id = rest.vector8().filter(|id| id.len() <= 32)?;
+    let mut suites = numbers(rest.vector16()?)?;
+    suites.retain(|&suite| !is_grease(suite));
+    let mut hello = ClientHello::bare(legacy_version, suites);
+    hello.compression = rest.vector8()?.to_vec();
+    if !rest.is_empty() {
+        let mut extensions = Cursor::new(rest.vector16()?);
+        while !extensions.is_empty() {
+            let number = extensions.u16()?;
+            let body = extensions.vector16()?;
+            if !is_grease(number) {
+                hello.extend(number, body);
+            }
+        }
+    }
+    rest.is_empty().then(|| hello.with_fingerprints())
+}
+
+fn numbers_of(list: Option<&[u8]>) -> Vec<u16> {
+    let mut numbers = list.and_then(numbers).unwrap_or_default();
+    numbers.retain(|&number| !is_grease(number));
+    numbers
+}
+
+/// Names come from the wire: what is not printable ASCII is escaped.
+fn text(octets: &[u8]) -> String {
+    octets.escape_ascii().to_string()
+}
+
+/// What rustls takes for a server name: a DNS name, or an address, which it ignores.
+fn is_server_name(name: &[u8]) -> bool {
+    rustls_pki_types::ServerName::try_from(name).is_ok()
+}

@@ -1,0 +1,145 @@
+//! Our side towards the console: a ready `ServerConfig` for each host.
+
+use std::hash::Hash;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use consoletap_flow::Host;
+use quick_cache::sync::Cache;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::ServerSessionMemoryCache;
+use rustls::sign::SingleCertAndKey;
+
+use crate::ca::{Authority, CaError};
+use crate::leaf::{LeafKey, LeafKeys};
+use crate::provider::{TlsError, provider};
+
+/// How many hosts are kept ready. A console speaks to some dozens.
+const HOSTS: usize = 1024;
+/// A proxy may run for a year; its certificates are valid for half of one.
+const FRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Sessions that clients without tickets may resume.
+const SESSIONS: usize = 1024;
+
+/// The protocols offered to the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// HTTP/1.1 alone, which is what consoles speak.
+    Http1,
+    /// HTTP/2 first, then HTTP/1.1.
+    Http2AndHttp1,
+}
+
+impl Alpn {
+    pub(crate) fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2AndHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+}
+
+/// Opens connections with certificates of our own authority.
+pub struct Interceptor {
+    authority: Authority,
+    keys: LeafKeys,
+    /// What all hosts share: tickets, sessions, versions.
+    base: OnceLock<ServerConfig>,
+    ready: Cache<Wanted, Ready>,
+}
+
+/// What a configuration is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    host: Host,
+    key: LeafKey,
+    alpn: Alpn,
+}
+
+#[derive(Clone)]
+struct Ready {
+    config: Arc<ServerConfig>,
+    made: Instant,
+}
+
+impl Interceptor {
+    /// Cheap: keys, tickets and certificates are made when first needed, or by
+    /// [`prepare`](Self::prepare).
+    ///
+    /// # Errors
+    /// None today; a CA that cannot sign would be told here.
+    pub fn new(authority: Authority) -> Result<Self, CaError> {
+        Ok(Self {
+            authority,
+            keys: LeafKeys::default(),
+            base: OnceLock::new(),
+            ready: Cache::new(HOSTS),
+        })
+    }
+
+    /// The authority that signs.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Makes the keys now, some 80 ms of work. To be called on a thread of its own once the
+    /// listener is bound, so that the first handshake does not wait.
+    ///
+    /// # Errors
+    /// When this machine gives no random numbers.
+    pub fn prepare(&self) -> Result<(), TlsError> {
+        self.base()?;
+        self.keys.prepare(LeafKey::Ecdsa)?;
+        self.keys.prepare(LeafKey::Rsa)
+    }
+
+    /// The configuration that answers for `name`: the same `Arc` for every connection to it.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn server_config(
+        &self,
+        name: &Host,
+        key: LeafKey,
+        alpn: Alpn,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let wanted = Wanted { host: name.clone(), key, alpn };
+        // Whoever comes second waits for the first, and gets the same certificate.
+        let ready = self.ready.get_or_insert_with(&wanted, || self.make(&wanted))?;
+        if ready.made.elapsed() < FRESH {
+            return Ok(ready.config);
+        }
+        let renewed = self.make(&wanted)?;
+        self.ready.insert(wanted, renewed.clone());
+        Ok(renewed.config)
+    }
+
+    fn make(&self, wanted: &Wanted) -> Result<Ready, TlsError> {
+        let leaf = self.keys.mint(&self.authority, &wanted.host, wanted.key)?;
+        let mut config = self.base()?.clone();
+        config.cert_resolver = Arc::new(SingleCertAndKey::from(leaf));
+        config.alpn_protocols = wanted.alpn.protocols();
+        Ok(Ready { config: Arc::new(config), made: Instant::now() })
+    }
+
+    fn base(&self) -> Result<&ServerConfig, TlsError> {
+        if let Some(base) = self.base.get() {
+            return Ok(base);
+        }
+        let base = base()?;
+        Ok(self.base.get_or_init(|| base))
+    }
+}
+
+/// Tickets are shared by all hosts, so that a console resumes; rustls compares the names.
+fn base() -> Result<ServerConfig, TlsError> {
+    let mut base = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+    base.ticketer = Ticketer::new()?;
+    base.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    Ok(base)
+}

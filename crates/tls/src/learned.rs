@@ -1,0 +1,241 @@
+//! Which console refuses our certificate for which host. Such a pair is tunnelled for a day, since
+//! every refusal costs the console an operation that fails.
+//!
+//! The list is small and written as a whole whenever it grows; losing it costs one more refusal.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use consoletap_flow::{Host, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
+
+/// How long a refusal counts: long enough for an evening, short enough for a console that was
+/// given the certificate meanwhile.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+/// How close two likely refusals must be to make a certain one.
+const REPEATED: Duration = Duration::from_secs(10 * 60);
+/// A LAN has few consoles and a console some dozens of hosts; more is somebody playing.
+const MOST: usize = 4096;
+
+/// Why a connection is not opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What the console did, in plain words.
+    pub text: String,
+    /// When it did so.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What was learned of consoles. Shared by all connections.
+#[derive(Debug)]
+pub struct Learned {
+    path: Option<PathBuf>,
+    known: Mutex<Known>,
+    /// Held while writing, so that the newest list is the one that stays.
+    writing: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    refusals: HashMap<IpAddr, HashMap<Host, Reason>>,
+    suspected: HashMap<IpAddr, HashMap<Host, Timestamp>>,
+}
+
+/// A refusal in the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    client: IpAddr,
+    host: Host,
+    reason: String,
+    since: Timestamp,
+}
+
+impl Learned {
+    /// Reads the list, where there is one. A broken file is set aside with a warning: it must not
+    /// keep the proxy from starting. Without a path nothing is kept on disk.
+    #[must_use]
+    pub fn load(path: Option<PathBuf>) -> Self {
+        let mut known = Known::default();
+        for Row { client, host, reason, since } in path.as_deref().map(read).unwrap_or_default() {
+            known.remember(client, &host, Reason { text: reason, since });
+        }
+        Self { path, known: Mutex::new(known), writing: Mutex::new(()) }
+    }
+
+    /// Why this console must not be shown our certificate for this host, if it must not.
+    #[must_use]
+    pub fn refuses(&self, client: IpAddr, host: &Host, now: Timestamp) -> Option<Reason> {
+        let known = self.known();
+        let reason = known.refusals.get(&client.to_canonical())?.get(host)?;
+        reason.counts(now).then(|| reason.clone())
+    }
+
+    /// Takes note of a refusal. True when the pair is tunnelled from now on: at once where the
+    /// refusal is certain, the second time in ten minutes where it is only likely.
+    pub fn refused(&self, client: IpAddr, host: &Host, refusal: Refusal, now: Timestamp) -> bool {
+        match refusal {
+            Refusal::Certain(reason) => {
+                self.remember(client, host, reason, now);
+                true
+            }
+            Refusal::Likely(reason) => {
+                let again = self.known().suspect(client.to_canonical(), host, now);
+                if again {
+                    self.remember(client, host, reason, now);
+                }
+                again
+            }
+        }
+    }
+
+    /// Tunnels the pair from now on, for a day.
+    pub fn remember(&self, client: IpAddr, host: &Host, reason: String, now: Timestamp) {
+        {
+            let mut known = self.known();
+            known.make_room(now);
+            known.remember(client, host, Reason { text: reason, since: now });
+        }
+        self.write();
+    }
+
+    /// Forgets what was held against the pair; also to be called when a handshake succeeds, so
+    /// that two troubles with a success between them are no refusal.
+    pub fn forget(&self, client: IpAddr, host: &Host) {
+        let client = client.to_canonical();
+        let removed = {
+            let mut known = self.known();
+            known.suspected.get_mut(&client).and_then(|hosts| hosts.remove(host));
+            known.refusals.get_mut(&client).and_then(|hosts| hosts.remove(host))
+        };
+        if removed.is_some() {
+            self.write();
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // A panic elsewhere leaves a list that is still a list.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) {
+        let Some(path) = &self.path else { return };
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = self.known().rows();
+        if let Err(error) = replace(path, &rows) {
+            tracing::warn!("{} cannot be written: {error}", path.display());
+        }
+    }
+}
+
+impl Reason {
+    /// A stamp from the future (the clock was set back) must not count for ever.
+    fn counts(&self, now: Timestamp) -> bool {
+        now.since(self.since) < REMEMBERED && self.since.since(now) < REMEMBERED
+    }
+}
+
+impl Known {
+    fn remember(&mut self, client: IpAddr, host: &Host, reason: Reason) {
+        let client = client.to_canonical();
+        self.suspected.get_mut(&client).and_then(|hosts| hosts.remove(host));
+        self.refusals.entry(client).or_default().insert(host.clone(), reason);
+    }
+
+    /// Notes a trouble; true when there was one before.
+    fn suspect(&mut self, client: IpAddr, host: &Host, now: Timestamp) -> bool {
+        if count(&self.suspected) >= MOST {
+            self.suspected.clear();
+        }
+        let before = self.suspected.entry(client).or_default().insert(host.clone(), now);
+        before.is_some_and(|before| now.since(before) < REPEATED && before.since(now) < REPEATED)
+    }
+
+    fn make_room(&mut self, now: Timestamp) {
+        for hosts in self.refusals.values_mut() {
+            hosts.retain(|_, reason| reason.counts(now));
+        }
+        self.refusals.retain(|_, hosts| !hosts.is_empty());
+        if count(&self.refusals) >= MOST {
+            self.refusals.clear();
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self
+            .refusals
+            .iter()
+            .flat_map(|(&client, hosts)| {
+                hosts.iter().map(move |(host, reason)| (client, host, reason))
+            })
+            .map(|(client, host, reason)| Row {
+                client,
+                host: host.clone(),
+                reason: reason.text.clone(),
+                since: reason.since,
+            })
+            .collect();
+        rows.sort_by(|a, b| (a.since, a.client, &a.host).cmp(&(b.since, b.client, &b.host)));
+        rows
+    }
+}
+
+fn count<T>(pairs: &HashMap<IpAddr, HashMap<Host, T>>) -> usize {
+    pairs.values().map(HashMap::len).sum()
+}
+
+fn read(path: &Path) -> Vec<Row> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!("{} cannot be read: {error}", path.display());
+            return Vec::new();
+        }
+    };
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
+        let aside = beside(path, "broken");
+        tracing::warn!(
+            "{} is broken ({error}); it is set aside as {}",
+            path.display(),
+            aside.display()
+        );
+        // Where even that fails, the next refusal overwrites it.
+        let _ = fs::rename(path, &aside);
+        Vec::new()
+    })
+}
+
+/// Writes the new list beside the old one and puts it in its place, so that a crash leaves one of
+/// the two. It tells where a console goes: for the owner's eyes only.
+fn replace(path: &Path, rows: &[Row]) -> io::Result<()> {
+    let new = beside(path, "new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&new)?;
+    file.write_all(&serde_json::to_vec_pretty(rows)?)?;
+    file.sync_data()?;
+    fs::rename(&new, path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,68 @@
+//! Does a failed handshake mean that the console refuses our certificate?
+
+use std::io;
+
+use rustls::{AlertDescription, Error};
+
+/// A refusal of our certificate, with the words for the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The console said that it does not know our authority. Once is enough.
+    Certain(String),
+    /// It can be that, or a passing trouble; believed when it happens again.
+    Likely(String),
+}
+
+impl Refusal {
+    /// The words for the row.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Certain(reason) | Self::Likely(reason) => reason,
+        }
+    }
+}
+
+/// Judges how a handshake with a console ended. `None` where it says nothing of our certificate.
+#[must_use]
+pub fn refusal(error: &io::Error) -> Option<Refusal> {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return match error {
+            Error::AlertReceived(alert) => by_alert(*alert),
+            _ => None,
+        };
+    }
+    match error.kind() {
+        // A console that does not like what it got after its hello may just hang up.
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => {
+            Some(Refusal::Likely("the console hung up when it saw our certificate".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// RFC 8446 section 6.2. All but `unknown_ca` were seen as passing troubles too: a clock that is
+/// not set yet, a revocation list that cannot be loaded.
+fn by_alert(alert: AlertDescription) -> Option<Refusal> {
+    let name = match alert {
+        AlertDescription::UnknownCA => "unknown_ca",
+        AlertDescription::BadCertificate => "bad_certificate",
+        AlertDescription::CertificateUnknown => "certificate_unknown",
+        AlertDescription::UnsupportedCertificate => "unsupported_certificate",
+        AlertDescription::CertificateExpired => "certificate_expired",
+        AlertDescription::CertificateRevoked => "certificate_revoked",
+        AlertDescription::AccessDenied => "access_denied",
+        AlertDescription::HandshakeFailure => "handshake_failure",
+        AlertDescription::CloseNotify => "close_notify",
+        AlertDescription::UserCanceled => "user_canceled",
+        _ => return None,
+    };
+    let reason = format!("the console rejected our certificate ({name})");
+    Some(match alert {
+        AlertDescription::UnknownCA => Refusal::Certain(reason),
+        _ => Refusal::Likely(reason),
+    })
+}
