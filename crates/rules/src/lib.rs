@@ -1,1 +1,18 @@
-//! rules
+//! What the user wants done with a flow: rule files, their meaning, the decision.
+//!
+//! A rule is a condition (a filter) and one action. The catalog knows, rules do. Pure: the wire
+//! belongs to the proxy, which asks [`Rules::decide`] when a request has come, and hands the
+//! whole decoded body of the answer to [`Decision::rewrite`] where the decision wants it.
+
+mod action;
+mod decision;
+mod error;
+mod file;
+mod pack;
+mod rules;
+mod template;
+
+pub use decision::{Context, Decision, Rewritten};
+pub use error::RulesError;
+pub use pack::Pack;
+pub use rules::{Explanation, Rules};
