@@ -1,2 +1,58 @@
-//! bench
-fn main() {}
+//! The load program: how fast consoletap is beside no proxy at all and beside the smallest
+//! honest proxy, on loopback. `docs/benchmarks.md` says how to run it and how to read it.
+//!
+//! Not a test of correctness (that is `tests/`), and no microbenchmark (those are in the
+//! `benches/` of the crates).
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod authority;
+mod client;
+mod load;
+mod origin;
+mod process;
+mod relay;
+mod report;
+mod served;
+mod subject;
+
+/// Measures a direct connection, a bare relay and consoletap in turn, on loopback.
+#[derive(Parser)]
+#[command(name = "consoletap-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything and print the table
+    Load(load::Options),
+    /// The smallest honest proxy, as a process of its own
+    Relay(relay::Options),
+    /// The server that is asked, as a process of its own
+    Origin(origin::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Load(options) => load::run(options),
+        Command::Relay(options) => relay::run(options),
+        Command::Origin(options) => origin::run(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("consoletap-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line for the person, on standard error. A closed terminal is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
