@@ -5,19 +5,26 @@
 //! Accept-Encoding); the other PlayStation consoles share libhttp with the PS3 and are given its
 //! order, for want of a capture. WebKit's order is our choice.
 
+mod agent;
 mod client;
 mod download;
 mod legacy_hello;
+mod request;
 mod tunnel;
 mod wire;
 
 pub use client::{Client, GotAnswer};
 pub use download::{Download, Downloaded};
 pub use legacy_hello::{HelloReply, LegacyHello};
+pub use request::Request;
 pub use tunnel::{SecureClient, TlsVersion, Tunnel};
 pub use wire::AnswerHead;
 
+pub(crate) use request::split_url;
+
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::error::Error;
 
@@ -86,6 +93,19 @@ impl Console {
         Self { roots, ..self }
     }
 
+    /// The same console with the certificates of a PEM file added to its roots, as a modified
+    /// console has them.
+    ///
+    /// # Errors
+    /// If the text is no PEM or a certificate in it cannot be a root.
+    pub fn also_trusting_pem(mut self, pem: &str) -> Result<Self, Error> {
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let certificate = certificate.map_err(|error| Error::Root(error.to_string()))?;
+            self.roots.add(certificate).map_err(|error| Error::Root(error.to_string()))?;
+        }
+        Ok(self)
+    }
+
     /// Which console it is.
     #[must_use]
     pub fn model(&self) -> Model {
@@ -127,8 +147,7 @@ impl Console {
     pub fn connect(&self, host: &str, agent: Option<&str>) -> Vec<u8> {
         let head = match agent {
             Some(agent) => format!(
-                "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\nUser-Agent: {agent}\r\n\
-                 Proxy-Connection: Keep-Alive\r\n\r\n"
+                "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\nUser-Agent: {agent}\r\n\r\n"
             ),
             None => format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}\r\n\r\n"),
         };
@@ -168,178 +187,12 @@ impl Console {
     }
 }
 
-/// The documented user agents.
-impl Console {
-    /// Of package downloads.
-    #[must_use]
-    pub fn agent(&self) -> String {
-        let version = self.libhttp();
-        match self.model {
-            Model::Ps3 => "PS3Application libhttp/4.8.1-000 (CellOS)".to_owned(),
-            Model::Vita => format!("libhttp/{version} (PS Vita)"),
-            Model::Ps4 => format!("libhttp/{version} (PlayStation 4)"),
-            Model::Ps5 => format!("libhttp/{version} (PlayStation 5)"),
-            Model::Switch => "Nintendo NX".to_owned(),
-        }
-    }
-
-    /// Of update checks.
-    #[must_use]
-    pub fn update_agent(&self) -> String {
-        match self.model {
-            Model::Ps3 => "PS3Update-agent/1.0.0 libhttp/1.0.0".to_owned(),
-            Model::Ps4 => format!("Download/1.00 {}", self.agent()),
-            _ => self.agent(),
-        }
-    }
-
-    /// Of connection tests.
-    #[must_use]
-    pub fn network_test_agent(&self) -> String {
-        match self.model {
-            Model::Ps3 => "PS3Netconf-agent/1.0.0 libhttp/1.0.0".to_owned(),
-            Model::Ps4 => format!("btest/1.0 {}", self.agent()),
-            Model::Switch => "NX NIFM/00".to_owned(),
-            _ => self.agent(),
-        }
-    }
-
-    /// Of a PS4's logger, which asks for the update list as well.
-    #[must_use]
-    pub fn system_logger_agent(&self) -> String {
-        let system = match self.firmware.as_str() {
-            "1.51" => "1.501".to_owned(),
-            firmware => format!("{firmware}0"),
-        };
-        format!("SystemLogger/1.0 (PlayStation 4 {system}) {}", self.agent())
-    }
-
-    /// Of a PS4 that wants to know what a title is called.
-    #[must_use]
-    pub fn title_metadata_agent(&self) -> String {
-        format!("PS4TitleMetadata/1.00 {}", self.agent())
-    }
-
-    /// Of the WebKit in a PS4's shell.
-    #[must_use]
-    pub fn webkit_agent(&self) -> String {
-        let firmware = &self.firmware;
-        format!("Mozilla/5.0 (PlayStation 4 {firmware}) AppleWebKit/536.26 (KHTML, like Gecko)")
-    }
-
-    /// The page has libhttp/1.50 beside a WebKit of 1.51.
-    fn libhttp(&self) -> &str {
-        match (self.model, self.firmware.as_str()) {
-            (Model::Ps4, "1.51") => "1.50",
-            (_, firmware) => firmware,
-        }
-    }
-}
-
-/// What to ask for; the console adds what it always sends.
-#[derive(Debug, Clone)]
-pub struct Request {
-    method: &'static str,
-    url: String,
-    agent: Option<String>,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
-    close: bool,
-    http_10: bool,
-}
-
-impl Request {
-    /// A GET.
-    #[must_use]
-    pub fn get(url: &str) -> Self {
-        Self {
-            method: "GET",
-            url: url.to_owned(),
-            agent: None,
-            headers: Vec::new(),
-            body: None,
-            close: false,
-            http_10: false,
-        }
-    }
-
-    /// A POST with a body.
-    #[must_use]
-    pub fn post(url: &str, body: Vec<u8>) -> Self {
-        Self { method: "POST", body: Some(body), ..Self::get(url) }
-    }
-
-    /// With this user agent; without one no such header is sent.
-    #[must_use]
-    pub fn agent(self, agent: impl Into<String>) -> Self {
-        Self { agent: Some(agent.into()), ..self }
-    }
-
-    /// With one more header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// With `Connection: close`.
-    #[must_use]
-    pub fn close(self) -> Self {
-        Self { close: true, ..self }
-    }
-
-    /// As HTTP/1.0, the speed tests of the Switch.
-    #[must_use]
-    pub fn http_10(self) -> Self {
-        Self { http_10: true, ..self }
-    }
-
-    /// Method and URL.
-    #[must_use]
-    pub fn line(&self) -> String {
-        format!("{} {}", self.method, self.url)
-    }
-}
-
-/// Host (with port, if there is one) and the rest from the path on.
-pub(crate) fn split_url<'a>(url: &'a str, scheme: &str) -> Result<(&'a str, &'a str), Error> {
-    let rest = url.strip_prefix(scheme).unwrap_or_default();
-    match rest.find('/') {
-        Some(slash) if slash > 0 => Ok(rest.split_at(slash)),
-        _ => Err(Error::Url(url.to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn text(bytes: Vec<u8>) -> String {
         String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn the_user_agents_are_those_of_the_page() {
-        let (early, late) = (Console::ps4("1.51"), Console::ps4("1.61"));
-        assert_eq!(early.network_test_agent(), "btest/1.0 libhttp/1.50 (PlayStation 4)");
-        assert_eq!(early.update_agent(), "Download/1.00 libhttp/1.50 (PlayStation 4)");
-        assert_eq!(late.update_agent(), "Download/1.00 libhttp/1.61 (PlayStation 4)");
-        assert_eq!(
-            early.system_logger_agent(),
-            "SystemLogger/1.0 (PlayStation 4 1.501) libhttp/1.50 (PlayStation 4)"
-        );
-        assert_eq!(
-            late.system_logger_agent(),
-            "SystemLogger/1.0 (PlayStation 4 1.610) libhttp/1.61 (PlayStation 4)"
-        );
-        assert_eq!(
-            early.title_metadata_agent(),
-            "PS4TitleMetadata/1.00 libhttp/1.50 (PlayStation 4)"
-        );
-        assert_eq!(
-            early.webkit_agent(),
-            "Mozilla/5.0 (PlayStation 4 1.51) AppleWebKit/536.26 (KHTML, like Gecko)"
-        );
     }
 
     #[test]
@@ -401,9 +254,12 @@ mod tests {
              Host: asm.np.community.playstation.net\r\n\r\n"
         );
         let webkit = text(ps4.connect("themis.dl.playstation.net", Some(&ps4.webkit_agent())));
-        assert!(webkit.starts_with(
-            "CONNECT themis.dl.playstation.net:443 HTTP/1.1\r\nHost: themis.dl.playstation.net:443\r\n"
-        ));
+        assert_eq!(
+            webkit,
+            "CONNECT themis.dl.playstation.net:443 HTTP/1.1\r\n\
+             Host: themis.dl.playstation.net:443\r\n\
+             User-Agent: Mozilla/5.0 (PlayStation 4 1.51) AppleWebKit/536.26 (KHTML, like Gecko)\r\n\r\n"
+        );
     }
 
     #[test]

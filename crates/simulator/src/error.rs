@@ -48,6 +48,9 @@ pub enum Error {
     /// The URL is none that a console asks a proxy for.
     #[error("{0:?} is no http:// URL with a host")]
     Url(String),
+    /// The certificate cannot be a root of the console.
+    #[error("expected certificates in PEM to trust: {0}")]
+    Root(String),
     /// The TLS handshake failed on this side.
     #[error("the console refused the TLS handshake: {0}")]
     Refused(rustls::Error),

@@ -53,10 +53,11 @@ struct Shared {
 }
 
 /// The domains of the documented hosts.
-const DOMAINS: [&str; 7] = [
+const DOMAINS: [&str; 8] = [
     "*.playstation.net",
     "*.playstation.org",
     "*.playstation.com",
+    "*.station.sony.com",
     "*.ribob01.net",
     "*.nintendo.net",
     "*.nintendowifi.net",

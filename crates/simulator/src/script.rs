@@ -3,6 +3,7 @@
 mod others;
 mod ps4;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use others::{ps3_update_check, ps5_download, switch_connection_test, vita_update_check};
@@ -56,6 +57,15 @@ pub struct Step {
     pub asked: String,
     /// What came; or, if it was not what the console needs, why.
     pub came: Result<String, Error>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.came {
+            Ok(came) => write!(f, "{}: {came}", self.asked),
+            Err(surprise) => write!(f, "{}: {surprise}", self.asked),
+        }
+    }
 }
 
 impl Report {

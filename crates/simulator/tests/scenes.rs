@@ -1,6 +1,8 @@
 //! The scenes and the consoles against the simulated internet, through the simplest proxy there
 //! can be: it passes bytes on and answers CONNECT.
 
+#![expect(clippy::unwrap_used, reason = "what surrounds a test may end it")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

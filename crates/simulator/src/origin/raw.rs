@@ -10,7 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// One act of a script. After the last one the connection is closed.
+/// One act of a script.
+///
+/// After the last one the server closes its side and reads on until the client has closed too:
+/// a connection closed over unread bytes would be reset, and the reset can overtake the answer.
 #[derive(Debug, Clone)]
 pub enum Act {
     /// Read until a blank line: the head of one request.
@@ -27,7 +30,7 @@ pub enum Act {
     FinishSending,
     /// Read and keep silent until the client closes.
     Hold,
-    /// Drop the connection with a TCP reset.
+    /// Drop the connection with a TCP reset; acts behind it are not played.
     Reset,
 }
 
@@ -132,9 +135,11 @@ impl Conversation {
                 Act::Trickle(bytes, pause) => self.trickle(&bytes, pause).await?,
                 Act::FinishSending => self.stream.shutdown().await?,
                 Act::Hold => while self.read_some().await.is_ok() {},
-                Act::Reset => self.stream.set_zero_linger()?,
+                Act::Reset => return self.stream.set_zero_linger(),
             }
         }
+        self.stream.shutdown().await?;
+        while self.read_some().await.is_ok() {}
         Ok(())
     }
 

@@ -12,7 +12,7 @@ const PS5_OFFICIAL: &str = "tJMRE80IbXnE9YuG0jzTXgKEjIMoabr6";
 /// A title of a real log; its folder hash was printed shortened and is filled up here.
 const PS5_PACKAGE: &str = "http://gst.prod.dl.playstation.net/gst/prod/00/PPSA01590_00/app/pkg/33/f_206683f6206683f6206683f6206683f6206683f6206683f6206683f6206683f6/UP4134-PPSA01590_00-8013847526978797_2.pkg?&product=0287&serverIpAddr=127.0.0.1";
 
-/// A PS3 that tests its connection and looks for an update before it signs in.
+/// A PS3 that looks for an update, as it does before it signs in.
 ///
 /// # Errors
 /// Only if the proxy cannot be reached.
