@@ -136,6 +136,7 @@ pub(crate) mod extension {
     pub(crate) const SIGNATURE_ALGORITHMS: u16 = 13;
     pub(crate) const ALPN: u16 = 16;
     pub(crate) const VERSIONS: u16 = 43;
+    pub(crate) const KEY_SHARE: u16 = 51;
 }
 
 /// The body of the message (RFC 8446 section 4.1.2; the same shape since SSL 3.0).

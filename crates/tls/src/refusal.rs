@@ -55,6 +55,8 @@ fn by_alert(alert: AlertDescription) -> Option<Refusal> {
         AlertDescription::CertificateExpired => "certificate_expired",
         AlertDescription::CertificateRevoked => "certificate_revoked",
         AlertDescription::AccessDenied => "access_denied",
+        // What a CA of the same name with another key gets: ours was made anew since.
+        AlertDescription::DecryptError => "decrypt_error",
         AlertDescription::HandshakeFailure => "handshake_failure",
         AlertDescription::CloseNotify => "close_notify",
         AlertDescription::UserCanceled => "user_canceled",

@@ -25,11 +25,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<ClientHello>, Peek> {
 
 /// Whether what follows the first octet can be the start of such a hello.
 fn begins_hello(rest: &[u8]) -> bool {
-    match rest {
-        [] | [_] | [_, 1] | [_, 1, 0 | 3] => true,
-        [_, 1, 0, 2, ..] | [_, 1, 3, 0..=4, ..] => true,
-        _ => false,
-    }
+    matches!(rest, [] | [_] | [_, 1] | [_, 1, 0 | 3] | [_, 1, 0, 2, ..] | [_, 1, 3, 0..=4, ..])
 }
 
 fn parse(message: &[u8]) -> Option<ClientHello> {

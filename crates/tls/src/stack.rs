@@ -7,7 +7,7 @@
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider};
 use rustls::{ProtocolVersion, SupportedCipherSuite};
 
-use crate::hello::ClientHello;
+use crate::hello::{ClientHello, extension};
 use crate::leaf::LeafKey;
 
 /// Who can open a connection.
@@ -61,18 +61,28 @@ impl ClientHello {
         } else if !self.shares_group() {
             "offers no key exchange that can be opened here (X25519, P-256 or P-384); \
              RSA key exchange, as old consoles use it, is not supported"
+        } else if self.offers_tls13() && !self.extensions.contains(&extension::KEY_SHARE) {
+            "offers TLS 1.3 without the key share that belongs to it"
         } else if !self.compression.contains(&0) {
             "insists on compression inside TLS"
         } else if !self.offers_tls13()
             && self.point_formats.as_ref().is_some_and(|formats| !formats.contains(&0))
         {
             "does not take uncompressed curve points"
+        } else if self.repeats_extension() {
+            "repeats an extension"
         } else if !self.sni_is_name {
             "asks for a server name that is no valid name"
         } else {
             return None;
         };
         Some(reason.to_owned())
+    }
+
+    fn repeats_extension(&self) -> bool {
+        let mut sorted = self.extensions.clone();
+        sorted.sort_unstable();
+        sorted.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     fn shares_group(&self) -> bool {

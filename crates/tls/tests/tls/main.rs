@@ -1,0 +1,13 @@
+//! The crate as the proxy uses it: hellos of consoles, real handshakes, files on disk. No network.
+
+#![allow(clippy::unwrap_used, reason = "allow-unwrap-in-tests does not reach what tests call")]
+
+mod authority;
+mod fingerprints;
+mod handshakes;
+mod hellos;
+mod learned;
+mod leaves;
+mod peeking;
+mod stacks;
+mod upstream;

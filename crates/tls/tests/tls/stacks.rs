@@ -1,0 +1,148 @@
+use std::sync::{Arc, LazyLock};
+
+use consoletap_flow::Host;
+use consoletap_tls::{Alpn, Authority, ClientHello, Interceptor, LeafKey, Peek, Stack, peek};
+use proptest::prelude::{Just, Strategy, any, prop_assert, proptest};
+use proptest::sample::subsequence;
+use rustls::version::{TLS12, TLS13};
+
+use crate::hellos::{Hello, of_rustls, ps3_475, ps3_482, read, vector16, vita_373};
+
+fn unsupported(hello: &ClientHello) -> String {
+    match hello.stack() {
+        Stack::Unsupported(reason) => reason,
+        Stack::Rustls(key) => panic!("{key:?} was not expected"),
+    }
+}
+
+#[test]
+fn old_consoles_are_told_in_plain_words() {
+    let reason = unsupported(&ps3_475().parsed());
+    assert_eq!(reason, "offers TLS 1.0 at most; only TLS 1.2 and 1.3 can be opened here");
+    assert!(unsupported(&ps3_482().parsed()).contains("TLS 1.1"));
+    assert!(unsupported(&vita_373().parsed()).contains("RSA key exchange"));
+}
+
+#[test]
+fn the_leaf_is_rsa_unless_the_hello_takes_ecdsa() {
+    assert_eq!(read(&of_rustls(&[&TLS13, &TLS12])).stack(), Stack::Rustls(LeafKey::Ecdsa));
+    assert_eq!(read(&of_rustls(&[&TLS12])).stack(), Stack::Rustls(LeafKey::Ecdsa));
+    let rsa_suites = Hello::new(0x0303, &[0xc02f, 0xc030]);
+    let both = rsa_suites.list(10, &[0x0017]).list(13, &[0x0403, 0x0401]);
+    assert_eq!(both.parsed().stack(), Stack::Rustls(LeafKey::Rsa));
+    let ecdsa_suites = Hello::new(0x0303, &[0xc02b, 0xc02f]);
+    let rsa_signatures = ecdsa_suites.list(10, &[0x0017]).list(13, &[0x0401, 0x0201]);
+    assert_eq!(rsa_signatures.parsed().stack(), Stack::Rustls(LeafKey::Rsa));
+}
+
+#[test]
+fn what_rustls_would_refuse_for_other_reasons_is_not_tried() {
+    let good = || Hello::new(0x0303, &[0xc02f]).list(10, &[0x0017]).list(13, &[0x0401]);
+    assert_eq!(good().parsed().stack(), Stack::Rustls(LeafKey::Rsa));
+    for (hello, says) in [
+        (good().list(10, &[0x0017]), "repeats an extension"),
+        (good().name("-dash.example"), "no valid name"),
+        (good().with(11, vec![1, 1]), "uncompressed"),
+        (good().versions(&[0x0304]), "key share"),
+    ] {
+        let wire = hello.record();
+        assert!(unsupported(&hello.parsed()).contains(says), "{says}");
+        assert!(rustls_takes(&wire, LeafKey::Rsa).is_err(), "{says}: rustls takes it");
+    }
+}
+
+/// Some of each list, as a client might offer them.
+fn hello() -> impl Strategy<Value = Hello> {
+    let suites = vec![
+        0x1301, 0x1303, 0xc02b, 0xc02c, 0xc02f, 0xcca8, 0xcca9, 0xc013, 0xc014, 0x009c, 0x002f,
+        0x0005, 0x00ff, 0x1a1a,
+    ];
+    let groups = vec![0x001d, 0x0017, 0x0018, 0x0019, 0x0100, 0x11ec, 0x2a2a];
+    let signatures = vec![0x0403, 0x0503, 0x0401, 0x0501, 0x0804, 0x0806, 0x0201, 0x0203, 0x0807];
+    let names = ["dus01.example", "under_score.example", "-dash.example", "*.wild", "10.0.0.1", ""];
+    let some = |all: Vec<u16>| {
+        let most = all.len();
+        proptest::option::weighted(0.9, subsequence(all, 1..=most).prop_shuffle())
+    };
+    (
+        subsequence(suites, 1..14).prop_shuffle(),
+        some(groups),
+        some(signatures),
+        proptest::option::of(proptest::sample::select(names.to_vec())),
+        (
+            proptest::sample::select(vec![0x0301, 0x0303, 0x0303]),
+            some(vec![0x0304, 0x0303, 0x0302]),
+        ),
+        (proptest::option::weighted(0.3, Just(vec![1, 0])), any::<bool>()),
+    )
+        .prop_map(
+            |(suites, groups, signatures, name, (version, versions), (formats, share))| {
+                let mut hello = Hello::new(version, &suites);
+                if let Some(name) = name {
+                    hello = hello.name(name);
+                }
+                if let Some(groups) = &groups {
+                    hello = hello.list(10, groups);
+                }
+                if let Some(signatures) = signatures {
+                    hello = hello.list(13, &signatures);
+                }
+                if let Some(versions) = versions {
+                    hello = hello.versions(&versions);
+                }
+                if let Some(formats) = formats {
+                    hello = hello.with(11, formats);
+                }
+                if share { hello.with(51, key_shares(&groups.unwrap_or_default())) } else { hello }
+            },
+        )
+}
+
+/// A share for each group that can be used: rustls judges the rest of a hello only then.
+fn key_shares(groups: &[u16]) -> Vec<u8> {
+    let ours = rustls::crypto::aws_lc_rs::default_provider().kx_groups;
+    let mut shares = Vec::new();
+    for &group in groups {
+        if let Some(known) = ours.iter().find(|known| u16::from(known.name()) == group) {
+            shares.extend(group.to_be_bytes());
+            shares.extend(vector16(known.start().unwrap().pub_key()));
+        }
+    }
+    vector16(&shares)
+}
+
+static INTERCEPTOR: LazyLock<Interceptor> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    Interceptor::new(Authority::load_or_create(folder.path()).unwrap()).unwrap()
+});
+
+/// What rustls itself says of the hello, with a leaf of this key.
+fn rustls_takes(wire: &[u8], key: LeafKey) -> Result<(), rustls::Error> {
+    let host: Host = "dus01.example".parse().unwrap();
+    let config = INTERCEPTOR.server_config(&host, key, Alpn::Http1).unwrap();
+    let mut server = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+    server.read_tls(&mut &wire[..]).unwrap();
+    server.process_new_packets().map(drop)
+}
+
+proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1500))]
+    /// The rule and rustls must agree: a yes that fails costs the console an operation, a no that
+    /// would work hides its traffic.
+    #[test]
+    fn the_rule_says_what_rustls_does(hello in hello()) {
+        let wire = hello.record();
+        let Peek::Hello(parsed) = peek(&wire) else { panic!("no hello: {hello:x?}") };
+        match parsed.stack() {
+            Stack::Rustls(key) => {
+                let answer = rustls_takes(&wire, key);
+                prop_assert!(answer.is_ok(), "{key:?}: {answer:?}");
+            }
+            Stack::Unsupported(reason) => {
+                for key in [LeafKey::Ecdsa, LeafKey::Rsa] {
+                    prop_assert!(rustls_takes(&wire, key).is_err(), "{key:?} works, but: {reason}");
+                }
+            }
+        }
+    }
+}
