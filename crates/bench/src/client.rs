@@ -127,6 +127,13 @@ impl Connection {
         Ok(body)
     }
 
+    /// Waits until the other side has closed.
+    #[cfg(test)]
+    pub(crate) async fn end(mut self) {
+        // Closed or reset: an end all the same.
+        let _ = self.stream.read_to_end(&mut self.received).await;
+    }
+
     /// Says goodbye as a client does that asked for `Connection: close`.
     pub(crate) async fn close(mut self) {
         // The answer was read in full: how the other side takes the end changes nothing.

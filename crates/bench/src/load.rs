@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Figures, Measurement, Report};
 use crate::subject::{Subject, Workbench};
@@ -18,6 +18,8 @@ mod latency;
 mod mode;
 mod start;
 
+/// Between two of them, for the kernel to put away the connections of the one before.
+const PAUSE: Duration = Duration::from_millis(200);
 /// No measurement takes this much longer than it was asked to.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -69,6 +71,9 @@ pub(crate) fn run(options: Options) -> Result<()> {
     crate::process::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        // Caught, so that the processes of the run end with it.
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
             report = measure_all(&options) => {
                 let report = report?;
@@ -80,7 +85,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
                 }
                 Ok(())
             }
-            _ = ctrl_c() => bail!("stopped by Ctrl-C"),
+            _ = interrupt.recv() => bail!("stopped by Ctrl-C"),
+            _ = terminate.recv() => bail!("stopped"),
         }
     })
 }
@@ -101,8 +107,7 @@ async fn measure_all(options: &Options) -> Result<Report> {
                 if !mode.applies_to(subject) {
                     continue;
                 }
-                // A moment for the kernel to put away the connections of the one before.
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(PAUSE.min(extent.duration)).await;
                 let measuring = mode.measure(&workbench, subject, extent);
                 let limit = extent.duration + GRACE;
                 let Ok(figures) = tokio::time::timeout(limit, measuring).await else {

@@ -200,3 +200,6 @@ fn refusal(status: StatusCode, reason: &str) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests;

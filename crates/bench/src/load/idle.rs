@@ -15,8 +15,6 @@ use crate::subject::{Subject, TlsHandling, Workbench};
 
 /// Opened at the same time.
 const OPENERS: usize = 32;
-/// How long they are left in peace.
-const SILENCE: Duration = Duration::from_secs(1);
 
 pub(super) async fn measure(
     bench: &Workbench,
@@ -38,7 +36,7 @@ pub(super) async fn measure(
     let mut tunnels = open(&route, wanted).await?;
     let opening = begun.elapsed();
     let cpu_open = process.cpu_time()?;
-    tokio::time::sleep(SILENCE).await;
+    tokio::time::sleep(extent.duration).await;
     let cpu_idle = process.cpu_time()?.saturating_sub(cpu_open);
     let memory_each = process.memory_kib()?.saturating_sub(memory) as f64 / wanted as f64;
     let descriptors_each =
@@ -51,7 +49,7 @@ pub(super) async fn measure(
         (Metric::TunnelsOpen, open as f64 / wanted as f64),
         (Metric::DescriptorsEach, descriptors_each),
         (Metric::MemoryEachKib, memory_each),
-        (Metric::IdleCpuPercent, 100.0 * cpu_idle.as_secs_f64() / SILENCE.as_secs_f64()),
+        (Metric::IdleCpuPercent, 100.0 * cpu_idle.as_secs_f64() / extent.duration.as_secs_f64()),
     ]))
 }
 

@@ -22,6 +22,8 @@ use tokio_rustls::TlsConnector;
 
 /// Idle connections kept for one target.
 const MOST_IDLE: usize = 128;
+/// Targets with idle connections; beyond it all of them are closed and the pool starts anew.
+const MOST_TARGETS: usize = 256;
 /// An older one is not used again: servers close them, most after a minute or less.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
@@ -165,6 +167,9 @@ impl Pool {
             return;
         }
         let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_TARGETS && !all.contains_key(&target) {
+            all.clear();
+        }
         let idle = all.entry(target).or_default();
         if idle.len() < MOST_IDLE {
             idle.push(Idle { sender, since: Instant::now() });
