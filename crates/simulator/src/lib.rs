@@ -8,6 +8,22 @@
 //! * [`World`] is the simulated internet; [`RawOrigin`] a server that misbehaves on purpose.
 //! * [`Console`] sends requests and opens tunnels; [`LegacyHello`] is a hello of an old one.
 //! * [`ps4_start_up`] and its neighbours play whole scenes and give a [`Report`].
+//!
+//! A proxy is led to the [`World`] by [`World::resolve_rules`] and taught to trust it by
+//! [`World::ca_pem`]. For plain HTTP a world is good enough as its own proxy:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use consoletap_simulator::{World, ps3_update_check};
+//!
+//! let world = World::start().await?;
+//! let report = ps3_update_check(world.address()).await?;
+//! assert!(report.is_as_documented(), "{report:?}");
+//! assert_eq!(world.requests()[0].host(), "feu01.ps3.update.playstation.net");
+//! # Ok(())
+//! # }
+//! ```
 
 mod answers;
 mod console;

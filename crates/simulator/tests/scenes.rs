@@ -129,8 +129,7 @@ async fn a_console_without_the_root_says_unknown_ca() {
     let refused = tunnel.handshake(TlsVersion::Tls12).await.unwrap_err();
     assert!(matches!(refused, Error::Refused(_)), "{refused}");
 
-    // What it sends: hello in, certificate of the world out is played by the world itself, so
-    // look at the wire between the two.
+    // The same with somebody listening between the two.
     let between = RecordingRelay::start(world.address()).await;
     let proxy = passing_proxy(between.address).await;
     let tunnel = Console::ps4("1.51").tunnel(proxy, host, None).await.unwrap();
@@ -307,6 +306,30 @@ async fn broken_servers_are_told_apart() {
     let origin = origin.unwrap();
     let answer = console.behind(origin.address()).ask(&request).await.unwrap();
     assert_eq!(answer.head.status, 204);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_is_read_counts() {
+    let refusal = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
+    let script = vec![Act::ReadHead, Act::Send(refusal.into()), Act::Reset];
+    let origin = RawOrigin::play(script).await.unwrap();
+    // More than the buffers of two sockets hold: sending fails.
+    let upload =
+        Request::post("http://post.net.playstation.net/networktest/post_128", vec![0; 32 << 20]);
+    let answer = Console::ps4("9.00").behind(origin.address()).ask(&upload).await.unwrap();
+    assert_eq!(answer.head.status, 413);
+}
+
+#[tokio::test]
+async fn a_console_may_be_given_another_root() {
+    let (world, proxy) = world_and_proxy().await;
+    let console = Console::ps4("9.00").also_trusting_pem(world.ca_pem()).unwrap();
+    let tunnel = console.tunnel(proxy, "themis.dl.playstation.net", None).await.unwrap();
+    let client = tunnel.handshake(TlsVersion::Tls13).await.unwrap();
+    assert_eq!(client.certificates().len(), 1);
+    client.close().await.unwrap();
+    let broken = world.ca_pem().replace("MII", "!!!");
+    assert!(matches!(console.also_trusting_pem(&broken), Err(Error::Root(_))));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use crate::content::Content;
 use crate::origin::{Answer, Question};
 
-/// As Nintendo's servers write it, the shorter for the numbered reference at its end.
+/// The beginning of what Nintendo's servers write.
 const DENIED: &str = "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD></HTML>\n";
 
 pub(super) fn answer(question: &Question<'_>) -> Option<Answer> {

@@ -102,10 +102,10 @@ impl Client {
             self.opened += 1;
         }
         let wire = self.wire()?;
-        let exchanged = match wire.send(bytes).await {
-            Ok(()) => wire.head(request.method).await,
-            Err(error) => Err(error),
-        };
+        let sent = wire.send(bytes).await;
+        // A server may answer and close before it has read the whole request.
+        let exchanged =
+            wire.head(request.method).await.map_err(|error| sent.err().unwrap_or(error));
         if exchanged.is_err() {
             self.kept = None;
         }

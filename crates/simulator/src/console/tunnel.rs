@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SupportedProtocolVersion};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::client::{GotAnswer, open};
 use super::legacy_hello::{HelloReply, LegacyHello};
-use super::wire::{AnswerHead, Wire};
+use super::wire::{AnswerHead, Wire, patiently};
 use super::{Console, Request};
 use crate::error::Error;
 
@@ -68,7 +68,7 @@ impl Tunnel {
             ServerName::try_from(self.host.clone()).map_err(|_| Error::Url(self.host.clone()))?;
         let config = client_config(&self.console, newest);
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, self.stream);
-        let stream = connecting.await.map_err(handshake_error)?;
+        let stream = patiently(connecting).await?.map_err(handshake_error)?;
         Ok(SecureClient { console: self.console, wire: Wire::new(stream) })
     }
 
@@ -148,12 +148,11 @@ impl SecureClient {
     /// # Errors
     /// If the connection fails.
     pub async fn close(self) -> Result<(), Error> {
-        use tokio::io::AsyncWriteExt;
         let mut stream = self.wire.into_stream()?;
         let closing = Error::while_doing("closing");
         stream.shutdown().await.map_err(&closing)?;
         // A peer that closes without close_notify is common and harmless here.
-        let _ = stream.read(&mut [0; 64]).await;
+        let _ = patiently(stream.read(&mut [0; 64])).await?;
         Ok(())
     }
 }

@@ -78,9 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let doing = Error::while_doing("sending");
-        self.stream.write_all(bytes).await.map_err(&doing)?;
-        self.stream.flush().await.map_err(&doing)
+        let sending = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        patiently(sending).await?.map_err(Error::while_doing("sending"))
     }
 
     /// The head of the answer to a request of this method. Answers of class 1xx are passed over.
@@ -196,16 +198,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) async fn read(&mut self) -> Result<usize, Error> {
         self.buffer.reserve(64 * 1024);
         let reading = self.stream.read_buf(&mut self.buffer);
-        match timeout(PATIENCE, reading).await {
-            Ok(read) => read.map_err(Error::while_doing("reading")),
-            Err(_) => Err(Error::Silence(PATIENCE.as_secs())),
-        }
+        patiently(reading).await?.map_err(Error::while_doing("reading"))
     }
 
     /// What has been read and not been used.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.buffer
     }
+}
+
+/// Waits no longer than a console does, so that no test hangs.
+pub(super) async fn patiently<F: Future>(operation: F) -> Result<F::Output, Error> {
+    timeout(PATIENCE, operation).await.map_err(|_| Error::Silence(PATIENCE.as_secs()))
 }
 
 /// A connection that was kept alive may end thus without harm.

@@ -71,14 +71,18 @@ impl Authority {
         if let Some(leaf) = leaves.get(host) {
             return Some(Arc::clone(leaf));
         }
-        let leaf = Arc::new(self.mint(host).ok()?);
+        // rcgen would take the serial from the key, which all leaves share.
+        let serial = leaves.len() as u64 + 1;
+        let leaf = Arc::new(self.mint(host, serial).ok()?);
         leaves.insert(host.to_owned(), Arc::clone(&leaf));
         Some(leaf)
     }
 
-    fn mint(&self, host: &str) -> Result<CertifiedKey, Box<dyn std::error::Error>> {
+    fn mint(&self, host: &str, serial: u64) -> Result<CertifiedKey, Box<dyn std::error::Error>> {
         let mut params = CertificateParams::new([host.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, host);
+        params.serial_number = Some(serial.into());
+        params.use_authority_key_identifier_extension = true;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let leaf = params.signed_by(&self.leaf_key, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(self.leaf_key.serialize_der().into());
