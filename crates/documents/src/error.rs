@@ -24,8 +24,17 @@ impl DocumentError {
     ) -> Self {
         let offset = offset.min(source.len());
         let line = 1 + source[..offset].iter().filter(|&&byte| byte == b'\n').count();
-        Self { format, problem: problem.into(), line, offset }
+        Self { format, problem: shown(&problem.into()), line, offset }
     }
+}
+
+/// The longest piece of a server's text that is worth showing.
+const SHOWN: usize = 200;
+
+/// Text of a server as it may be shown: short, and without anything that steers a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(SHOWN).map(printable).collect()
 }
 
 /// The bytes as UTF-8 text, with the byte order mark still in front.

@@ -33,16 +33,15 @@ impl Firmware {
     /// some version of the list: `1.50` is `01.500.000` in the shape of `05.050.000`, and `1.50`
     /// in that of `5.05`.
     pub(crate) fn shaped_as(self, shape: &str) -> String {
-        let mut parts = shape.split('.');
-        let width = parts.next().map_or(1, str::len);
+        let parts: Vec<&str> = shape.split('.').collect();
+        // `05.050.000` is filled up with zeros, a label is not: below `10.50` comes `9.00`.
+        let is_padded = parts.len() > 2 || shape.starts_with("0") && parts[0].len() > 1;
+        let width = if is_padded { parts[0].len() } else { 1 };
         let mut text = format!("{:0width$}", self.major);
-        if let Some(decimals) = parts.next() {
+        for (index, part) in parts.iter().enumerate().skip(1) {
+            let decimals = if index == 1 { self.thousandths } else { 0 };
             text.push('.');
-            text.push_str(&padded(&format!("{:03}", self.thousandths), decimals.len()));
-        }
-        for rest in parts {
-            text.push('.');
-            text.push_str(&"0".repeat(rest.len()));
+            text.push_str(&padded(&format!("{decimals:03}"), part.len()));
         }
         text
     }
@@ -53,10 +52,25 @@ fn padded(decimals: &str, width: usize) -> String {
     format!("{:0<width$}", &decimals[..decimals.len().min(width)])
 }
 
-/// The text with a zero for every digit, hexadecimal ones of numbers included: the same format
-/// and length, and no version is older.
-pub(crate) fn zeroed(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_hexdigit() { '0' } else { c }).collect()
+/// The text of an attribute with a zero for every digit, hexadecimal ones of numbers included:
+/// the same format and length, and no version is older. References (`&lt;`) stay; those that
+/// are numbers can hide a digit and become a zero.
+pub(crate) fn zeroed(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(c) = rest.chars().next() {
+        let reference = if c == '&' { rest.find(';') } else { None };
+        let end = reference.map_or_else(|| c.len_utf8(), |semicolon| semicolon + 1);
+        let (piece, after) = rest.split_at(end);
+        match c {
+            '&' if !piece.starts_with("&#") => text.push_str(piece),
+            '&' => text.push('0'),
+            c if c.is_ascii_hexdigit() => text.push('0'),
+            c => text.push(c),
+        }
+        rest = after;
+    }
+    text
 }
 
 /// Whether a version says nothing but zero.
@@ -129,7 +143,11 @@ mod tests {
         assert_eq!(version("1.501").shaped_as("05.050.000"), "01.501.000");
         assert_eq!(version("1.501").shaped_as("5.05"), "1.50");
         assert_eq!(version("11.52").shaped_as("5.05"), "11.52");
+        assert_eq!(version("9.00").shaped_as("10.50"), "9.00");
+        assert_eq!(version("9.00").shaped_as("10.500.001"), "09.000.000");
         assert_eq!(Firmware::ZERO.shaped_as("13.002.001"), "00.000.000");
+        assert_eq!(Firmware::ZERO.shaped_as("13.02"), "0.00");
+        assert_eq!(zeroed("5&lt;&#54;x"), "0&lt;0x");
         assert_eq!(zeroed("02.20.00.07-00.00.00.0.0"), "00.00.00.00-00.00.00.0.0");
     }
 

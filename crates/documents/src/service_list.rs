@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::error::DocumentError;
+use crate::error::{DocumentError, shown};
 use crate::xml::Xml;
 
 /// A service list.
@@ -59,7 +59,7 @@ impl ServiceList {
     pub fn summary(&self) -> String {
         let services: Vec<String> = self.services.iter().map(ToString::to_string).collect();
         let platform = self.platform.as_deref().unwrap_or("an unnamed platform");
-        format!("services for {platform}: {}", services.join(", "))
+        shown(&format!("services for {platform}: {}", services.join(", ")))
     }
 }
 
@@ -102,7 +102,7 @@ impl AppLaunchLink {
     #[must_use]
     pub fn summary(&self) -> String {
         let min = self.min_system_version.as_deref().unwrap_or("any version");
-        format!("launch links from firmware {min}, {} titles barred", self.barred_titles)
+        shown(&format!("launch links from firmware {min}, {} titles barred", self.barred_titles))
     }
 }
 

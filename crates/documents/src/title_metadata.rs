@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::error::DocumentError;
+use crate::error::{DocumentError, shown};
 use crate::json::{Json, JsonPath};
 use crate::patch::Patch;
 
@@ -66,7 +66,7 @@ impl<'a> TitleMetadata<'a> {
         if let Some(category) = self.json.string("category") {
             line.push_str(&format!(", category {category}"));
         }
-        line
+        shown(&line)
     }
 
     /// Replaces fields: `new` gives for a path and the value that stands there the value to put

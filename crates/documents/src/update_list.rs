@@ -14,7 +14,7 @@ pub use playstation4::Ps4UpdateList;
 pub use playstation5::Ps5UpdateList;
 pub use vita::VitaUpdateList;
 
-use crate::error::DocumentError;
+use crate::error::{DocumentError, shown};
 use crate::firmware::{Firmware, is_zero, zeroed};
 use crate::patch::Patch;
 use crate::xml::{Attribute, Xml};
@@ -99,23 +99,26 @@ fn offer(label: Option<&str>, forced: Option<&str>, xml: &Xml<'_>) -> String {
     }
     let regions: Vec<&str> = xml.named("region").filter_map(|region| region.value("id")).collect();
     line.push_str(&format!(", region {}", regions.join(" ")));
-    line
+    shown(&line)
 }
 
 /// Makes an attribute say zero in its own shape.
 fn zero(patch: &mut Patch, attribute: &Attribute<'_>) {
     if !is_zero(&attribute.value) {
-        patch.replace(attribute.span.clone(), zeroed(&attribute.value));
+        patch.replace(attribute.span.clone(), zeroed(attribute.raw));
     }
 }
 
-/// Makes an attribute say no more than `own`; zero where either cannot be compared.
+/// Makes an attribute say no more than `own`, or than zero where that is not known. A build
+/// behind the version (`05.050.001`) is newer than the version itself.
 fn lower(patch: &mut Patch, attribute: &Attribute<'_>, own: Option<Firmware>) {
-    match (attribute.value.parse::<Firmware>(), own) {
-        (Ok(offered), Some(own)) if offered <= own => {}
-        (Ok(_), Some(own)) => {
-            patch.replace(attribute.span.clone(), own.shaped_as(&attribute.value));
-        }
-        _ => zero(patch, attribute),
+    let value = &*attribute.value;
+    let Ok(offered) = value.parse::<Firmware>() else {
+        return zero(patch, attribute);
+    };
+    let own = own.unwrap_or(Firmware::ZERO);
+    let has_build = value.split('.').nth(2).is_some_and(|build| !is_zero(build));
+    if offered > own || offered == own && has_build {
+        patch.replace(attribute.span.clone(), own.shaped_as(value));
     }
 }

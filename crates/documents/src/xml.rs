@@ -39,6 +39,8 @@ pub(crate) struct Attribute<'a> {
     pub(crate) name: &'a str,
     /// The value without references.
     pub(crate) value: Cow<'a, str>,
+    /// The value as it stands there.
+    pub(crate) raw: &'a str,
     /// Where the value stands, without its quotes.
     pub(crate) span: Range<usize>,
 }
@@ -197,7 +199,7 @@ impl<'a> Xml<'a> {
                 let problem = format!("an element has more than {MAX_ATTRIBUTES} attributes");
                 return Err(self.error(at, problem));
             }
-            element.attributes.push(Attribute { name, value, span });
+            element.attributes.push(Attribute { name, value, raw, span });
         }
         self.elements.push(element);
         Ok(())

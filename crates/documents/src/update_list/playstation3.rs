@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::FORMAT;
-use crate::error::{DocumentError, text, without_mark};
+use crate::error::{DocumentError, shown, text, without_mark};
 use crate::patch::Patch;
 
 /// The update list of a PS3.
@@ -86,8 +86,8 @@ impl<'a> Ps3UpdateList<'a> {
         let image = self.lines.iter().find(|line| line.is_image());
         let value = |name| image.and_then(|line| line.value(name)).unwrap_or("?");
         let version = value("SystemSoftwareVersion");
-        let shown = version.strip_suffix("00").filter(|short| short.len() >= 4).unwrap_or(version);
-        format!("offers {shown}, destination {}", value("Dest"))
+        let short = version.strip_suffix("00").filter(|short| short.len() >= 4).unwrap_or(version);
+        shown(&format!("offers {short}, destination {}", value("Dest")))
     }
 
     /// The same list as a stub that offers nothing; `None` where it offers nothing already.
