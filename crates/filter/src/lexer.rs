@@ -32,10 +32,6 @@ pub(crate) fn tokens(expression: &str) -> Result<Vec<Token>, FilterError> {
     while let Some(c) = expression[at..].chars().next() {
         let start = at;
         at += c.len_utf8();
-        let after_value = matches!(
-            tokens.last().map(|token| &token.kind),
-            Some(TokenKind::Text(_) | TokenKind::Close | TokenKind::Operator(_))
-        );
         // Behind `~d` comes its value, which may begin with any of these.
         let is_value = matches!(tokens.last(), Some(Token { kind: TokenKind::Operator(name), .. })
             if crate::operator::takes_value(name));
@@ -43,8 +39,8 @@ pub(crate) fn tokens(expression: &str) -> Result<Vec<Token>, FilterError> {
             c if c.is_whitespace() => continue,
             '(' => TokenKind::Open,
             ')' => TokenKind::Close,
-            '&' if after_value && !is_value => TokenKind::And,
-            '|' if after_value && !is_value => TokenKind::Or,
+            '&' if !is_value => TokenKind::And,
+            '|' if !is_value => TokenKind::Or,
             '!' if !is_value => TokenKind::Not,
             '~' => {
                 let name = word(&expression[at..]);
