@@ -84,8 +84,10 @@ impl Reader<'_> {
         if name.is_empty() || name.chars().any(char::is_control) {
             return Err(self.error(&rule.name, "a rule needs a name of one line"));
         }
-        let when = Filter::parse(rule.when.get_ref())
-            .map_err(|error| self.error(&rule.when, format!("in `when`: {error}")))?;
+        let when = Filter::parse(rule.when.get_ref()).map_err(|error| {
+            let place = self.within(&rule.when, error.span().start);
+            self.error(&place, format!("in `when`: {error}"))
+        })?;
         if when.needs() > Stage::Request {
             let problem = "`when` asks for what is known only after the answer (as ~c, ~size, \
                            ~rule); a rule decides when the request has come";
@@ -115,6 +117,18 @@ impl Reader<'_> {
             }
         };
         Ok(Action::Rewrite(rewrite))
+    }
+
+    /// A byte of a text's content, where the content stands in the source to the letter; the
+    /// text as a whole where it does not (escapes).
+    fn within(&self, text: &Spanned<String>, offset: usize) -> Spanned<()> {
+        let span = text.span();
+        let is_verbatim = self.source.get(span.start + 1..span.end.saturating_sub(1));
+        let start = match is_verbatim {
+            Some(content) if content == text.get_ref() => span.start + 1 + offset,
+            _ => span.start,
+        };
+        Spanned::new(start..span.end, ())
     }
 
     fn error<T>(&self, place: &Spanned<T>, problem: impl Into<String>) -> RulesError {

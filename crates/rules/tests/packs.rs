@@ -1,5 +1,7 @@
 //! The ready packs, on the flows that consoles make.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use consoletap_filter::Subject;
 use consoletap_flow::{Category, Classification, Details, Effect, Platform, Target};
 use consoletap_rules::{Context, Rewritten, Rules};
