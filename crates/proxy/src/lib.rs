@@ -1,1 +1,51 @@
-//! proxy
+//! The wire: from the console's octets to the server's, and back. It knows no file format and no
+//! terminal; what happens is told as events to a `consoletap_flow::Recorder`.
+//!
+//! The way of a flow, a file a step:
+//!
+//! ```text
+//! accept.rs      who comes in, and how many
+//! client.rs      first octets; one HTTP/1 request after the other
+//!  ├─ connect.rs     CONNECT: dial, 200, read the ClientHello, decide
+//!  │    ├─ tunnel.rs      octets both ways, unread
+//!  │    └─ intercept.rs   TLS with our certificate; HTTP inside: client.rs or http2.rs again
+//!  └─ exchange.rs    one request: classify → decide → send on → answer
+//!       ├─ exchange/relay.rs  both directions at once
+//!       ├─ console.rs, server.rs  its two sides, whichever HTTP they speak
+//!       ├─ headers.rs    what a proxy must do to fields
+//!       ├─ upstream.rs, dial.rs  connections to servers
+//!       ├─ serve.rs      pages of our own
+//!       ├─ rewrite.rs    bodies that a rule changes
+//!       ├─ upgrade.rs    what follows a 101
+//!       └─ tap.rs        every body streams through
+//! open_flow.rs   a flow that is under way; its last event is always written
+//! http1.rs, http2.rs, stream.rs  the protocols
+//! ```
+
+mod accept;
+mod client;
+mod connect;
+mod console;
+mod dial;
+mod exchange;
+mod headers;
+mod http1;
+mod http2;
+mod intercept;
+mod open_flow;
+mod proxy;
+mod rewrite;
+mod serve;
+mod server;
+mod settings;
+mod stream;
+mod tap;
+mod tunnel;
+mod upgrade;
+mod upstream;
+
+pub use accept::{BindError, Listener};
+pub use proxy::{Parts, Proxy, TlsParts};
+pub use settings::{
+    DEFAULT_LISTEN, Deadlines, Intercept, InvalidRedirect, Keep, Limits, Redirect, Settings,
+};

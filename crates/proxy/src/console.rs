@@ -1,0 +1,289 @@
+//! The client's side of one exchange, in whichever HTTP it speaks: where the request's body
+//! comes from, and where the answer goes.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use consoletap_flow::{Headers, ResponseHead, Version};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::headers;
+use crate::http1::{BodyError, BodyReader, BodyWriter, Frame, Framing, Reader, Writer};
+use crate::http2::{self, BodyPart};
+
+/// A client that closed its sending half may still want the answer (`nc`, some tools); one that
+/// went away altogether looks the same. So an answer that does not move is waited for this long.
+const HALF_CLOSED: Duration = Duration::from_secs(15);
+
+/// The body of a request, as it comes from the client.
+pub(crate) enum RequestBody<'a> {
+    /// On an HTTP/1 connection.
+    Http1 {
+        /// The connection.
+        reader: &'a mut Reader,
+        /// The place in the body.
+        body: BodyReader,
+    },
+    /// On an HTTP/2 stream.
+    Http2 {
+        /// The body.
+        incoming: hyper::body::Incoming,
+        /// Closed when the client resets the stream.
+        answer: mpsc::Sender<BodyPart>,
+    },
+}
+
+impl RequestBody<'_> {
+    /// Whether everything came, or there is nothing.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Http1 { body, .. } => body.is_done(),
+            Self::Http2 { incoming, .. } => hyper::body::Body::is_end_stream(incoming),
+        }
+    }
+
+    /// How long it is, where that is known.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        match self {
+            Self::Http1 { body, .. } => body.remaining(),
+            Self::Http2 { incoming, .. } => hyper::body::Body::size_hint(incoming).exact(),
+        }
+    }
+
+    /// The next part; `None` after the last. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, BodyError> {
+        match self {
+            Self::Http1 { reader, body } => body.next(reader).await,
+            Self::Http2 { incoming, .. } => http2::next_frame(incoming).await,
+        }
+    }
+
+    /// Whether more of it, or of the next request, is here already.
+    pub(crate) fn has_more_at_hand(&self) -> bool {
+        match self {
+            Self::Http1 { reader, .. } => !reader.buffered().is_empty(),
+            Self::Http2 { .. } => false,
+        }
+    }
+
+    /// Resolves when the client is gone; not when it is merely silent. `moved` counts what the
+    /// client got so far.
+    pub(crate) async fn gone(&mut self, moved: &AtomicU64) {
+        match self {
+            Self::Http2 { answer, .. } => answer.closed().await,
+            Self::Http1 { reader, .. } => {
+                // What comes now is the next request: it can wait, and so can we.
+                if !reader.buffered().is_empty() {
+                    return std::future::pending().await;
+                }
+                match reader.fill().await {
+                    Ok(0) => {}
+                    Ok(_) => return std::future::pending().await,
+                    Err(_) => return,
+                }
+                let mut before = moved.load(Ordering::Relaxed);
+                loop {
+                    tokio::time::sleep(HALF_CLOSED).await;
+                    let after = moved.load(Ordering::Relaxed);
+                    if after == before {
+                        return;
+                    }
+                    before = after;
+                }
+            }
+        }
+    }
+}
+
+/// Where the answer goes.
+pub(crate) enum Answer<'a> {
+    /// To an HTTP/1 connection.
+    Http1(Http1Answer<'a>),
+    /// To an HTTP/2 stream.
+    Http2(Http2Answer),
+}
+
+/// An answer on an HTTP/1 connection.
+pub(crate) struct Http1Answer<'a> {
+    pub(crate) writer: &'a mut Writer,
+    /// The version of the request.
+    pub(crate) version: Version,
+    /// Whether the connection can stay open; may turn false with the answer.
+    pub(crate) keep_alive: bool,
+    body: BodyWriter,
+}
+
+/// An answer on an HTTP/2 stream.
+pub(crate) struct Http2Answer {
+    head: Option<oneshot::Sender<http::Response<()>>>,
+    body: mpsc::Sender<BodyPart>,
+    /// The last part is held until the end is recorded.
+    held: Option<Bytes>,
+}
+
+/// The client does not take the answer any more.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl From<io::Error> for Gone {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn http1(writer: &'a mut Writer, version: Version, keep_alive: bool) -> Self {
+        Self::Http1(Http1Answer { writer, version, keep_alive, body: BodyWriter::Plain })
+    }
+
+    pub(crate) fn http2(
+        head: oneshot::Sender<http::Response<()>>,
+        body: mpsc::Sender<BodyPart>,
+    ) -> Self {
+        Self::Http2(Http2Answer { head: Some(head), body, held: None })
+    }
+
+    /// Whether the client's connection can serve another request after this.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        match self {
+            Self::Http1(answer) => answer.keep_alive,
+            Self::Http2(_) => true,
+        }
+    }
+
+    /// The connection cannot be used after this answer.
+    pub(crate) fn close_after(&mut self) {
+        if let Self::Http1(answer) = self {
+            answer.keep_alive = false;
+        }
+    }
+
+    /// Sends an interim answer, to who understands one; whether it was sent.
+    pub(crate) async fn interim(&mut self, head: &ResponseHead) -> Result<bool, Gone> {
+        match self {
+            Self::Http1(answer) if answer.version == Version::Http11 => {
+                answer.writer.response_head(head.status, &head.reason, &head.headers);
+                answer.writer.flush().await?;
+                Ok(true)
+            }
+            // HTTP/1.0 knows none, and hyper's HTTP/2 server has no way to send one.
+            Self::Http1(_) | Self::Http2(_) => Ok(false),
+        }
+    }
+
+    /// Begins the final answer. `fields` are end to end; how the body is framed for this client
+    /// is added here.
+    pub(crate) fn head(
+        &mut self,
+        status: u16,
+        reason: &str,
+        mut fields: Headers,
+        framing: Framing,
+    ) -> Result<(), Gone> {
+        match self {
+            Self::Http1(answer) => {
+                let framing = match framing {
+                    // With chunks the client sees whether it got everything, and can go on.
+                    Framing::Close if answer.version == Version::Http11 => Framing::Chunked,
+                    framing => framing,
+                };
+                answer.body = BodyWriter::new(framing, answer.version);
+                let closing = matches!(framing, Framing::Close)
+                    || (framing == Framing::Chunked && answer.version == Version::Http10);
+                answer.keep_alive &= !closing;
+                if answer.body == BodyWriter::Chunked {
+                    headers::announce(&mut fields, framing);
+                }
+                match (answer.keep_alive, answer.version) {
+                    (false, _) => headers::push(&mut fields, "Connection", "close"),
+                    (true, Version::Http10) => {
+                        headers::push(&mut fields, "Connection", "keep-alive")
+                    }
+                    (true, _) => {}
+                }
+                answer.writer.response_head(status, reason, &fields);
+                Ok(())
+            }
+            Self::Http2(answer) => {
+                let head = http2::response_head(status, &fields).ok_or(Gone)?;
+                let sender = answer.head.take().ok_or(Gone)?;
+                sender.send(head).map_err(|_| Gone)
+            }
+        }
+    }
+
+    /// The head of a 101, with its connection fields; sent at once.
+    pub(crate) async fn switch(&mut self, head: &ResponseHead) -> Result<(), Gone> {
+        let Self::Http1(answer) = self else { return Err(Gone) };
+        answer.writer.response_head(head.status, &head.reason, &head.headers);
+        Ok(answer.writer.flush().await?)
+    }
+
+    /// Sends a part of the body. With `last` its end stays here until [`Self::end`].
+    pub(crate) async fn data(&mut self, octets: Bytes, last: bool) -> Result<(), Gone> {
+        match self {
+            Self::Http1(answer) => {
+                // Enough for the tail of any body to wait without being a copy of note.
+                const TAIL: usize = 1024;
+                if last && octets.len() > TAIL && answer.body == BodyWriter::Plain {
+                    let (most, tail) = octets.split_at(octets.len() - TAIL);
+                    answer.writer.data(most).await?;
+                    answer.writer.flush().await?;
+                    return Ok(answer.writer.data(tail).await?);
+                }
+                Ok(answer.body.data(answer.writer, &octets).await?)
+            }
+            Self::Http2(answer) if last => {
+                answer.held = Some(octets);
+                Ok(())
+            }
+            Self::Http2(answer) => answer.body.send(BodyPart::Data(octets)).await.map_err(|_| Gone),
+        }
+    }
+
+    /// Sends what has gathered so far; called when nothing more is at hand.
+    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
+        match self {
+            Self::Http1(answer) => Ok(answer.writer.flush().await?),
+            Self::Http2(_) => Ok(()),
+        }
+    }
+
+    /// Sends the end of the answer, and so its last octet.
+    pub(crate) async fn end(&mut self, trailers: Option<&Headers>) -> Result<(), Gone> {
+        match self {
+            Self::Http1(answer) => {
+                answer.body.end(answer.writer, trailers);
+                Ok(answer.writer.flush().await?)
+            }
+            Self::Http2(answer) => {
+                if let Some(octets) = answer.held.take() {
+                    answer.body.send(BodyPart::Data(octets)).await.map_err(|_| Gone)?;
+                }
+                if let Some(trailers) = trailers {
+                    let part = BodyPart::Trailers(http2::header_map(trailers));
+                    answer.body.send(part).await.map_err(|_| Gone)?;
+                }
+                answer.body.send(BodyPart::End).await.map_err(|_| Gone)
+            }
+        }
+    }
+
+    /// Breaks the answer off, so that nobody takes it for complete.
+    pub(crate) async fn abort(&mut self) {
+        match self {
+            Self::Http1(answer) => {
+                answer.keep_alive = false;
+                // What came whole may reach the client; the end must not look like one.
+                let _ = answer.writer.flush().await;
+                if answer.body == BodyWriter::Plain {
+                    answer.writer.half().reset_on_close();
+                }
+            }
+            // Dropping the sender without an end resets the stream.
+            Self::Http2(_) => {}
+        }
+    }
+}

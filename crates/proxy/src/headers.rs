@@ -1,0 +1,209 @@
+//! What a proxy must do to the fields of a head, and no more (RFC 9110 7.6): pure functions.
+
+use consoletap_flow::{Authority, Header, Headers, Scheme, Version};
+
+use crate::http1::Framing;
+
+/// Fields that concern one connection only (RFC 9110 7.6.1), whether `Connection` names them or
+/// not. `Proxy-Authenticate` stays: an upstream proxy's challenge is no business of ours to hide.
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Fields that go on even if `Connection` names them: without them a message would mean something
+/// else to the next reader.
+const NEVER_DROPPED: [&str; 5] =
+    ["content-length", "host", "content-encoding", "content-range", "content-type"];
+
+/// Removes what concerns the connection only. `Trailer` stays: trailers are passed on.
+pub(crate) fn strip_hop_by_hop(headers: &mut Headers) {
+    let named: Vec<Vec<u8>> = headers
+        .elements("connection")
+        .chain(headers.elements("proxy-connection"))
+        .map(<[u8]>::to_ascii_lowercase)
+        .filter(|name| !NEVER_DROPPED.iter().any(|kept| kept.as_bytes() == name))
+        .collect();
+    headers.retain(|field| {
+        let name = field.name();
+        !HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+            && !named.iter().any(|named| name.as_bytes().eq_ignore_ascii_case(named))
+    });
+}
+
+/// Whether the connection stays open after this message (RFC 9112 9.3).
+pub(crate) fn keeps_alive(version: Version, headers: &Headers) -> bool {
+    let says = |token: &str| {
+        ["connection", "proxy-connection"].into_iter().any(|name| {
+            headers.elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+        })
+    };
+    match version {
+        Version::Http10 => says("keep-alive") && !says("close"),
+        Version::Http11 | Version::Http2 => !says("close"),
+    }
+}
+
+/// The protocol that a request asks to upgrade to, where it does so properly (RFC 9110 7.8).
+pub(crate) fn upgrade(version: Version, headers: &Headers) -> Option<String> {
+    let asked = headers.elements("connection").any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    (asked && version == Version::Http11)
+        .then(|| headers.text("upgrade"))
+        .flatten()
+        .map(str::to_owned)
+}
+
+/// Puts the fields of an upgrade back, which [`strip_hop_by_hop`] removed.
+pub(crate) fn restore_upgrade(headers: &mut Headers, protocol: &str) {
+    push(headers, "Connection", "Upgrade");
+    push(headers, "Upgrade", protocol);
+}
+
+/// Says how the body is framed, where `Content-Length` does not say it already.
+pub(crate) fn announce(headers: &mut Headers, framing: Framing) {
+    if framing == Framing::Chunked {
+        push(headers, "Transfer-Encoding", "chunked");
+    }
+}
+
+/// Makes `Host` say what the target says (RFC 9112 3.2.2): a field that agrees stays as it was
+/// sent, whatever its case and port.
+pub(crate) fn set_host(headers: &mut Headers, scheme: Scheme, authority: &Authority) {
+    let default = Some(scheme.default_port());
+    let agrees = headers
+        .text("host")
+        .and_then(|host| Authority::parse(host, default).ok())
+        .is_some_and(|host| host == *authority);
+    if agrees {
+        return;
+    }
+    let value = if authority.port == scheme.default_port() {
+        authority.host.to_string()
+    } else {
+        authority.to_string()
+    };
+    if let Ok(field) = Header::new("Host", value) {
+        headers.set(field);
+    }
+}
+
+/// Whether `Host` can be relied on: one field, one host (RFC 9112 3.2). What is wrong otherwise.
+pub(crate) fn check_host(version: Version, headers: &Headers) -> Result<(), &'static str> {
+    let mut hosts = headers.all("host");
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => Err("there is more than one Host field"),
+        (None, None) if version == Version::Http11 => Err("the Host field is missing"),
+        (None, None) => Ok(()),
+        (Some(host), None) if host.is_empty() => Ok(()),
+        (Some(host), None) => std::str::from_utf8(host)
+            .ok()
+            .and_then(|host| Authority::parse(host, Some(80)).ok())
+            .map(|_| ())
+            .ok_or("the Host field is not a host with an optional port"),
+    }
+}
+
+/// Adds us to `Via` (RFC 9110 7.6.3).
+pub(crate) fn add_via(headers: &mut Headers, received: Version, pseudonym: &str) {
+    let version = match received {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+        Version::Http2 => "2",
+    };
+    push(headers, "Via", &format!("{version} {pseudonym}"));
+}
+
+/// Whether a message came through us before.
+pub(crate) fn passed_here(headers: &Headers, pseudonym: &str) -> bool {
+    headers.elements("via").any(|element| {
+        element.split(|&byte| byte == b' ').nth(1).is_some_and(|by| by == pseudonym.as_bytes())
+    })
+}
+
+/// Whether a message carries authentication that is bound to its connection (NTLM, Negotiate):
+/// such a connection may serve nobody else.
+pub(crate) fn binds_connection(headers: &Headers) -> bool {
+    ["authorization", "www-authenticate"].into_iter().any(|name| {
+        headers.all(name).any(|value| {
+            ["ntlm", "negotiate"].into_iter().any(|scheme| {
+                value
+                    .get(..scheme.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+            })
+        })
+    })
+}
+
+/// Adds a field that is known to be right.
+pub(crate) fn push(headers: &mut Headers, name: &'static str, value: &str) {
+    // The names are tokens of ours, and the values come from heads that were read already.
+    if let Ok(field) = Header::new(name, value.to_owned()) {
+        headers.push(field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> Headers {
+        fields.iter().map(|(name, value)| Header::new(*name, *value).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_concerns_the_connection_goes_and_the_rest_stays_in_order() {
+        let mut fields = headers(&[
+            ("Host", "h"),
+            ("Connection", "X-Hop, close, content-length, host"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "5"),
+            ("Proxy-Connection", "keep-alive, X-Other"),
+            ("x-other", "1"),
+            ("Proxy-Authorization", "Basic x"),
+            ("TE", "trailers"),
+            ("Content-Length", "0"),
+            ("Trailer", "x"),
+            ("X-End", "1"),
+        ]);
+        strip_hop_by_hop(&mut fields);
+        let kept =
+            headers(&[("Host", "h"), ("Content-Length", "0"), ("Trailer", "x"), ("X-End", "1")]);
+        assert_eq!(fields, kept);
+    }
+
+    #[test]
+    fn persistence_follows_version_and_tokens() {
+        let keeps = |version, value| keeps_alive(version, &headers(&[("Connection", value)]));
+        assert!(keeps(Version::Http11, "x"));
+        assert!(!keeps(Version::Http11, "x, Close"));
+        assert!(keeps(Version::Http10, "Keep-Alive"));
+        assert!(!keeps_alive(Version::Http10, &Headers::default()));
+        assert!(keeps_alive(Version::Http10, &headers(&[("Proxy-Connection", "keep-alive")])));
+    }
+
+    #[test]
+    fn host_follows_the_target_but_keeps_its_spelling_when_it_agrees() {
+        let authority = "h.example:80".parse().unwrap();
+        for (sent, passed) in
+            [("H.Example", "H.Example"), ("h.example:80", "h.example:80"), ("evil", "h.example")]
+        {
+            let mut fields = headers(&[("hOST", sent)]);
+            set_host(&mut fields, Scheme::Http, &authority);
+            assert_eq!(fields, headers(&[("hOST", passed)]));
+        }
+    }
+
+    #[test]
+    fn two_hosts_and_none_are_refused() {
+        let check = |fields: &[_]| check_host(Version::Http11, &headers(fields));
+        assert!(check(&[("Host", "a"), ("host", "a")]).is_err());
+        assert!(check(&[]).is_err());
+        assert!(check(&[("Host", "a b")]).is_err());
+        assert!(check_host(Version::Http10, &Headers::default()).is_ok());
+    }
+}

@@ -1,0 +1,191 @@
+//! A flow that is under way: whatever becomes of it, its last event is written.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use consoletap_flow::{
+    Client, Event, Failure, Finished, FlowId, Happening, Kind, Opened, Record, ResponseHead,
+    RuleHit, Side, State, Timestamp, Timings,
+};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::proxy::Shared;
+use crate::tap::Tap;
+
+/// How long the last octet of an answer waits for its event to be written. A disk that is slower
+/// than this costs the session its guarantee for this flow, not the console its answer.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How often a long transfer tells how far it is.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// A flow that is under way. When it is dropped without an end, as when a task is stopped, it
+/// ends as aborted.
+pub(crate) struct OpenFlow {
+    pub(crate) log: FlowLog,
+    /// What the client sent.
+    pub(crate) request: Tap,
+    /// What the client got.
+    pub(crate) response: Tap,
+    pub(crate) timings: Timings,
+    pub(crate) server: Option<SocketAddr>,
+    /// When this is over, what has no end of its own ends.
+    pub(crate) stopping: CancellationToken,
+    finished: bool,
+}
+
+/// The part of a flow that tells what happens.
+pub(crate) struct FlowLog {
+    shared: Arc<Shared>,
+    id: FlowId,
+    progress_at: Option<Instant>,
+}
+
+impl OpenFlow {
+    /// Opens a flow.
+    pub(crate) fn begin(shared: &Arc<Shared>, opened: Opened) -> Self {
+        let keep = shared.settings.keep;
+        let log = FlowLog { shared: Arc::clone(shared), id: shared.next_flow(), progress_at: None };
+        log.tell(Happening::Opened(Box::new(opened)));
+        Self {
+            log,
+            request: Tap::new(keep),
+            response: Tap::new(keep),
+            timings: Timings::default(),
+            server: None,
+            stopping: shared.stopping.clone(),
+            finished: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> FlowId {
+        self.log.id
+    }
+
+    /// How long a tunnel may be silent.
+    pub(crate) fn idle_tunnel(&self) -> Duration {
+        self.log.shared.settings.deadlines.idle_tunnel
+    }
+
+    /// Ends the flow; what it returns resolves once the end is written, or patience is over.
+    pub(crate) fn finish(&mut self, state: State, failure: Option<Failure>) -> Written {
+        let (sender, receiver) = oneshot::channel();
+        self.end(
+            state,
+            failure,
+            Some(Box::new(move || {
+                // Who waited may have lost patience.
+                let _ = sender.send(());
+            })),
+        );
+        Written(receiver)
+    }
+
+    fn end(
+        &mut self,
+        state: State,
+        failure: Option<Failure>,
+        written: Option<Box<dyn FnOnce() + Send>>,
+    ) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let (request_body, request_copy) = self.request.take();
+        let (response_body, response_copy) = self.response.take();
+        let happening = Happening::Finished(Box::new(Finished {
+            state,
+            failure,
+            request_body,
+            response_body,
+            timings: self.timings,
+            server: self.server,
+        }));
+        let event = Event { flow: self.log.id, at: now(), happening };
+        self.log.shared.recorder.record(Record { event, request_copy, response_copy, written });
+    }
+}
+
+impl Drop for OpenFlow {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let failure = if self.stopping.is_cancelled() {
+            Failure::new(Side::Here, "the proxy was stopped")
+        } else {
+            Failure::new(Side::Client, "the client gave the request up")
+        };
+        self.end(State::AbortedByClient, Some(failure), None);
+    }
+}
+
+impl FlowLog {
+    pub(crate) fn tell(&self, happening: Happening) {
+        self.shared.recorder.record(Record::new(Event { flow: self.id, at: now(), happening }));
+    }
+
+    pub(crate) fn response(&self, head: ResponseHead) {
+        self.tell(Happening::Response(Box::new(head)));
+    }
+
+    pub(crate) fn note(&self, note: impl Into<String>) {
+        self.tell(Happening::Note(note.into()));
+    }
+
+    pub(crate) fn rule(&self, hit: RuleHit) {
+        self.tell(Happening::Rule(hit));
+    }
+
+    /// Tells how far a transfer is, once a second.
+    pub(crate) fn progress(&mut self, request_bytes: u64, response_bytes: u64) {
+        let now = Instant::now();
+        let due = *self.progress_at.get_or_insert(now + PROGRESS);
+        if now >= due {
+            self.progress_at = Some(now + PROGRESS);
+            self.tell(Happening::Progress { request_bytes, response_bytes });
+        }
+    }
+}
+
+/// The promise that an event is written.
+pub(crate) struct Written(oneshot::Receiver<()>);
+
+impl Written {
+    /// Waits for it, but not for ever; whether it came.
+    pub(crate) async fn wait(self) -> bool {
+        tokio::time::timeout(PATIENCE, self.0).await.is_ok_and(|result| result.is_ok())
+    }
+}
+
+/// A row for something that was not served at all.
+pub(crate) fn refuse(
+    shared: &Arc<Shared>,
+    client: Client,
+    failure: Failure,
+    response: Option<ResponseHead>,
+) -> Written {
+    let mut flow = OpenFlow::begin(
+        shared,
+        Opened {
+            kind: Kind::Refused,
+            client,
+            tunnel: None,
+            target: None,
+            request: None,
+            classification: consoletap_flow::Classification::default(),
+        },
+    );
+    if let Some(head) = response {
+        flow.log.response(head);
+    }
+    flow.finish(State::Refused, Some(failure))
+}
+
+/// The time on the wall.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since_epoch.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,176 @@
+//! Answers that a rule must change: the body is held, changed, and its head made true again.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use consoletap_flow::{Header, Headers, RuleHit};
+use consoletap_rules::{Context, Decision};
+
+use crate::headers;
+use crate::http1::{BodyError, Frame};
+use crate::server::ServerBody;
+
+/// Fields of a request with which a server could answer something that is no whole body
+/// (RFC 9110 13.1, 14.2).
+const CONDITIONS: [&str; 7] = [
+    "range",
+    "if-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "a-im",
+];
+
+/// Fields of an answer that describe octets which are not sent any more.
+const DESCRIPTIONS: [&str; 10] = [
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "etag",
+    "content-md5",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "accept-ranges",
+    "trailer",
+];
+
+/// Asks for a whole, uncoded body.
+pub(crate) fn ask_for_all(fields: &mut Headers) {
+    fields.retain(|field| !CONDITIONS.iter().any(|name| field.is(name)));
+    if let Ok(identity) = Header::new("Accept-Encoding", "identity") {
+        fields.set(identity);
+    }
+}
+
+/// A body that was held.
+pub(crate) enum Held {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is larger than may be held: its beginning; the rest is still to come.
+    TooLarge(Vec<u8>),
+}
+
+/// Reads a body up to `cap` octets, each part within `idle`.
+pub(crate) async fn hold(
+    body: &mut ServerBody<'_>,
+    cap: usize,
+    idle: Duration,
+) -> Result<Held, BodyError> {
+    let mut held = Vec::new();
+    if body.expected().is_some_and(|length| length > cap as u64) {
+        return Ok(Held::TooLarge(held));
+    }
+    loop {
+        let next = tokio::time::timeout(idle, body.next()).await;
+        let Some(frame) = next.map_err(|_| BodyError::Idle(idle.as_secs()))?? else {
+            return Ok(Held::Whole(held));
+        };
+        if let Frame::Data(octets) = frame {
+            held.extend_from_slice(&octets);
+        }
+        if held.len() > cap {
+            return Ok(Held::TooLarge(held));
+        }
+    }
+}
+
+/// What became of a held body.
+pub(crate) struct Changed {
+    /// The octets to send.
+    pub(crate) body: Vec<u8>,
+    /// Whether they are others than the server's.
+    pub(crate) changed: bool,
+    pub(crate) hits: Vec<RuleHit>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Applies the rules to a held body; makes `fields` say what is true of the result.
+pub(crate) fn apply(
+    decision: &Decision<'_>,
+    context: &Context<'_>,
+    fields: &mut Headers,
+    held: Vec<u8>,
+    cap: usize,
+) -> Changed {
+    let plain = match decode(fields, &held, cap) {
+        Ok(plain) => plain,
+        Err(note) => {
+            return Changed { body: held, changed: false, hits: Vec::new(), notes: vec![note] };
+        }
+    };
+    let rewritten = decision.rewrite(plain.as_deref().unwrap_or(&held), context);
+    let Some(body) = rewritten.body else {
+        return Changed {
+            body: held,
+            changed: false,
+            hits: rewritten.hits,
+            notes: rewritten.notes,
+        };
+    };
+    fields.retain(|field| !DESCRIPTIONS.iter().any(|name| field.is(name)));
+    headers::push(fields, "Content-Length", &body.len().to_string());
+    Changed { body, changed: true, hits: rewritten.hits, notes: rewritten.notes }
+}
+
+/// Undoes the content coding, with a bound on what comes out; `None` where there is none.
+fn decode(fields: &Headers, held: &[u8], cap: usize) -> Result<Option<Vec<u8>>, String> {
+    let codings: Vec<String> = fields
+        .elements("content-encoding")
+        .map(|coding| String::from_utf8_lossy(coding).to_ascii_lowercase())
+        .filter(|coding| coding != "identity")
+        .collect();
+    match codings.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => Ok(None),
+        ["gzip" | "x-gzip"] => {
+            let mut plain = Vec::new();
+            let bound = cap as u64 + 1;
+            let read = flate2::read::MultiGzDecoder::new(held).take(bound).read_to_end(&mut plain);
+            match read {
+                Ok(count) if count as u64 == bound => {
+                    Err(format!("the body unpacks to more than {cap} bytes; passed on unchanged"))
+                }
+                Ok(_) => Ok(Some(plain)),
+                Err(error) => Err(format!("the body is no gzip ({error}); passed on unchanged")),
+            }
+        }
+        _ => Err(format!(
+            "the body is encoded as {}, which no rule can read; passed on unchanged",
+            codings.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn fields(list: &[(&'static str, &'static str)]) -> Headers {
+        list.iter().map(|(name, value)| Header::new(*name, *value).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_gzip_bomb_is_stopped_at_the_cap() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+        let bomb = encoder.finish().unwrap();
+        let gzip = fields(&[("Content-Encoding", "gzip")]);
+        assert!(decode(&gzip, &bomb, 1000).unwrap_err().contains("more than 1000 bytes"));
+        assert_eq!(decode(&gzip, &bomb, 1 << 20).unwrap().unwrap().len(), 1 << 20);
+        assert!(decode(&gzip, b"not gzip", 1000).unwrap_err().contains("no gzip"));
+    }
+
+    #[test]
+    fn conditions_are_withheld_and_identity_is_asked_for() {
+        let mut asked = fields(&[
+            ("Host", "h"),
+            ("Range", "bytes=0-1"),
+            ("If-None-Match", "x"),
+            ("accept-encoding", "br"),
+        ]);
+        ask_for_all(&mut asked);
+        assert_eq!(asked, fields(&[("Host", "h"), ("accept-encoding", "identity")]));
+    }
+}

@@ -1,0 +1,177 @@
+//! A connection to a client or a server, plain or TLS, in two halves that can be used at once.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// TLS over TCP, on either side.
+pub(crate) type TlsStream = tokio_rustls::TlsStream<Prefixed>;
+
+/// A TCP connection of which the first octets were read already; they are given again.
+#[derive(Debug)]
+pub(crate) struct Prefixed {
+    prefix: BytesMut,
+    tcp: TcpStream,
+}
+
+impl Prefixed {
+    pub(crate) fn new(prefix: BytesMut, tcp: TcpStream) -> Self {
+        Self { prefix, tcp }
+    }
+}
+
+impl AsyncRead for Prefixed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        }
+        let count = self.prefix.len().min(buffer.remaining());
+        buffer.put_slice(&self.prefix[..count]);
+        self.prefix.advance(count);
+        if self.prefix.is_empty() {
+            self.prefix = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Prefixed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, octets)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+}
+
+/// A connection before it is split.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Two halves. TCP halves cost nothing; TLS ones share a lock that nobody waits for, since
+    /// one task uses both.
+    pub(crate) fn into_halves(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Self::Tcp(tcp) => {
+                let (read, write) = tcp.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Self::Tls(tls) => {
+                let (read, write) = tokio::io::split(tls);
+                (ReadHalf::Tls(read), WriteHalf::Tls(write))
+            }
+        }
+    }
+}
+
+/// The half that reads.
+#[derive(Debug)]
+pub(crate) enum ReadHalf {
+    Tcp(OwnedReadHalf),
+    Tls(tokio::io::ReadHalf<Box<TlsStream>>),
+}
+
+impl ReadHalf {
+    /// Reads what there is behind what the buffer holds; 0 at the end. Safe to cancel.
+    pub(crate) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => half.read_buf(buffer).await,
+            Self::Tls(half) => match half.read_buf(buffer).await {
+                // A peer that closes without close_notify: for HTTP the framing tells whether
+                // anything is missing, and for the rest it is an end like any other.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+                result => result,
+            },
+        }
+    }
+
+    /// The buffer that suits a long body: larger ones save system calls until they leave the
+    /// cache (256 KiB for TCP), and TLS gives no more than a few records at once (measured).
+    pub(crate) fn bulk_size(&self) -> usize {
+        match self {
+            Self::Tcp(_) => 256 << 10,
+            Self::Tls(_) => 64 << 10,
+        }
+    }
+}
+
+/// The half that writes.
+#[derive(Debug)]
+pub(crate) enum WriteHalf {
+    Tcp(OwnedWriteHalf),
+    Tls(tokio::io::WriteHalf<Box<TlsStream>>),
+}
+
+impl WriteHalf {
+    pub(crate) async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(half) => half.write_all(octets).await,
+            Self::Tls(half) => half.write_all(octets).await,
+        }
+    }
+
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) => Ok(()),
+            Self::Tls(half) => half.flush().await,
+        }
+    }
+
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(half) => half.shutdown().await,
+            Self::Tls(half) => half.shutdown().await,
+        }
+    }
+}
+
+/// Makes the closing of a connection a reset, so that whoever reads a body of unknown length
+/// cannot take its end for a real one.
+pub(crate) fn reset_on_close(tcp: &TcpStream) {
+    // Nothing to do about a failure: the connection is being thrown away.
+    let _ = socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO));
+}
+
+impl WriteHalf {
+    /// See [`reset_on_close`].
+    pub(crate) fn reset_on_close(&self) {
+        // A TLS client notices by itself: close_notify never comes.
+        if let Self::Tcp(half) = self {
+            reset_on_close(half.as_ref());
+        }
+    }
+}
