@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::ServerSessionMemoryCache;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// Where an authority lies on disk.
@@ -26,6 +27,10 @@ pub(crate) struct AuthorityFiles {
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     leaf_key: KeyPair,
+    provider: Arc<CryptoProvider>,
+    /// One memory of TLS sessions for all hosts: rustls gives each config one of its own, and
+    /// with a config for each host they add up.
+    sessions: Arc<ServerSessionMemoryCache>,
 }
 
 impl AuthorityFiles {
@@ -60,7 +65,9 @@ impl Authority {
             Issuer::from_ca_cert_pem(&read(&files.certificate)?, key).with_context(|| {
                 format!("{} should hold a CA certificate", files.certificate.display())
             })?;
-        Ok(Self { issuer, leaf_key: KeyPair::generate().context("a new key for the leaves")? })
+        let leaf_key = KeyPair::generate().context("a new key for the leaves")?;
+        let sessions = ServerSessionMemoryCache::new(1024);
+        Ok(Self { issuer, leaf_key, provider: provider(), sessions })
     }
 
     /// A ready TLS server for `names` (host names, wildcards or addresses).
@@ -70,10 +77,11 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         let leaf = params.signed_by(&self.leaf_key, &self.issuer).context("signing a leaf")?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.leaf_key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], key)?;
+        config.session_storage = Arc::<ServerSessionMemoryCache>::clone(&self.sessions);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }

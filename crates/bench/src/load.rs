@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Figures, Measurement, Report};
@@ -37,7 +37,7 @@ pub(crate) struct Options {
     seconds: f64,
     /// Size of a bulk transfer
     #[arg(long, default_value_t = 1024, value_name = "MIB",
-          value_parser = clap::value_parser!(u64).range(1..=65536))]
+          value_parser = clap::value_parser!(u64).range(1..=16384))]
     bulk_mib: u64,
     /// Tunnels held open in the idle mode
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=9000))]
@@ -77,13 +77,13 @@ pub(crate) fn run(options: Options) -> Result<()> {
         tokio::select! {
             report = measure_all(&options) => {
                 let report = report?;
-                print(&report.table())?;
+                crate::print(&report.table())?;
                 if let Some(file) = &options.json {
                     let json = serde_json::to_string_pretty(&report)?;
                     fs::write(file, json + "\n")
                         .with_context(|| format!("cannot write {}", file.display()))?;
                 }
-                Ok(())
+                report.outcome()
             }
             _ = interrupt.recv() => bail!("stopped by Ctrl-C"),
             _ = terminate.recv() => bail!("stopped"),
@@ -108,15 +108,25 @@ async fn measure_all(options: &Options) -> Result<Report> {
                     continue;
                 }
                 tokio::time::sleep(PAUSE.min(extent.duration)).await;
-                let measuring = mode.measure(&workbench, subject, extent);
                 let limit = extent.duration + GRACE;
-                let Ok(figures) = tokio::time::timeout(limit, measuring).await else {
-                    bail!("{mode} against {subject:?} was not done within {limit:?}");
+                let measuring = mode.measure(&workbench, subject, extent);
+                let measured = match tokio::time::timeout(limit, measuring).await {
+                    Ok(measured) => measured,
+                    Err(_) => Err(anyhow!("not done within {limit:?}")),
                 };
-                let figures = figures.with_context(|| format!("{mode} against {subject:?}"))?;
                 workbench.remove_session();
-                progress(round, mode, subject, &figures, begun.elapsed());
-                report.add(Measurement { round, mode, subject, figures });
+                match measured {
+                    Ok(figures) => {
+                        progress(round, mode, subject, &figures, begun.elapsed());
+                        report.add(Measurement { round, mode, subject, figures });
+                    }
+                    // The other figures of a run are worth having all the same.
+                    Err(error) => {
+                        let failure = format!("{mode} against {subject:?}: {error:#}");
+                        crate::say(&format!("{failure}\n{}", workbench.last_words(subject)));
+                        report.fail(failure);
+                    }
+                }
             }
         }
     }
@@ -156,11 +166,6 @@ fn progress(round: u32, mode: Mode, subject: Subject, figures: &Figures, elapsed
         .unwrap_or_default();
     let seconds = elapsed.as_secs();
     crate::say(&format!("{seconds:4} s  round {}  {mode:24} {subject:?} {rate}", round + 1));
-}
-
-fn print(table: &str) -> Result<()> {
-    use std::io::Write as _;
-    std::io::stdout().write_all(table.as_bytes()).context("cannot print the table")
 }
 
 #[cfg(test)]

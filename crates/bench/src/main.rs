@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 mod authority;
@@ -55,4 +56,9 @@ fn main() -> ExitCode {
 /// A line for the person, on standard error. A closed terminal is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The result, on standard output.
+fn print(result: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(result.as_bytes()).context("cannot print the result")
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::load::{Metric, Mode};
@@ -31,15 +32,27 @@ pub(crate) struct Report {
     machine: String,
     rounds: u32,
     measurements: Vec<Measurement>,
+    /// What could not be measured, in words.
+    failures: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn new(rounds: u32) -> Self {
-        Self { machine: machine(), rounds, measurements: Vec::new() }
+        Self { machine: machine(), rounds, measurements: Vec::new(), failures: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, measurement: Measurement) {
         self.measurements.push(measurement);
+    }
+
+    pub(crate) fn fail(&mut self, failure: String) {
+        self.failures.push(failure);
+    }
+
+    /// A run with a hole in it is no success, though its table is shown.
+    pub(crate) fn outcome(&self) -> Result<()> {
+        ensure!(self.failures.is_empty(), "{} measurement(s) failed", self.failures.len());
+        Ok(())
     }
 
     /// Adds what can be said only when all subjects of a round are known: the latency that a
@@ -80,6 +93,9 @@ impl Report {
         rows.dedup();
         for (mode, metric) in rows {
             self.row(&mut table, mode, metric);
+        }
+        for failure in &self.failures {
+            let _ = writeln!(table, "\nFailed: {failure}");
         }
         table
     }

@@ -130,6 +130,15 @@ impl Workbench {
         self.folder.path().join(format!("{subject:?}.log"))
     }
 
+    /// The end of that log, for a measurement that failed.
+    pub(crate) fn last_words(&self, subject: Subject) -> String {
+        // A direct connection has no log.
+        let log = fs::read(self.log(subject)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
     /// The way to the origin through `proxy`. `tls`: what the proxy does with it, if TLS is spoken.
     pub(crate) fn route(
         &self,

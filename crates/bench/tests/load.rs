@@ -130,9 +130,12 @@ fn a_missing_program_is_named_before_anything_runs() {
 }
 
 #[test]
-fn a_program_that_does_not_start_is_an_error_with_its_words() {
+fn a_program_that_does_not_start_is_told_and_the_rest_is_measured() {
     let output = load(&["--consoletap", "/bin/false", "--modes=plain-bulk"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("ended at once") && said.contains("plain-bulk"), "{said}");
+    assert!(said.contains("ended at once") && said.contains("1 measurement(s) failed"), "{said}");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains("Failed: plain-bulk against Consoletap"), "{table}");
+    assert!(table.contains("| plain-bulk | MB/s |"), "{table}");
 }
