@@ -60,7 +60,7 @@ fn assert_as_documented(report: &Report, steps: usize) {
 async fn a_ps4_starts_up() {
     let (world, proxy) = world_and_proxy().await;
     let report = ps4_start_up(proxy, &world, Pace::at_once()).await.unwrap();
-    assert_as_documented(&report, 24);
+    assert_as_documented(&report, 25);
 
     let requests = world.requests();
     let test = &requests[0];
@@ -78,6 +78,9 @@ async fn a_ps4_starts_up() {
     let inside: Vec<_> = requests.iter().filter(|r| r.tls).map(|r| r.host()).collect();
     assert_eq!(inside.len(), 10, "{inside:?}");
     assert!(inside.contains(&"gs-sec.ww.np.dl.playstation.net"));
+    let images = requests.iter().filter(|r| r.target.contains("/update/ps4/image/2014_0528/"));
+    assert!(images.clone().all(|r| r.header("Connection") == Some("close")));
+    assert_eq!(images.filter(|r| r.header("User-Agent").is_none()).count(), 2);
     let ranges: Vec<_> = requests.iter().filter_map(|r| r.header("Range")).collect();
     assert!(ranges.contains(&"bytes=262144-524287"), "{ranges:?}");
     assert_eq!(ranges.iter().filter(|r| **r == "bytes=262144-524287").count(), 3 + 1);

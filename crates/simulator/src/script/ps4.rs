@@ -33,7 +33,11 @@ const METADATA: [&str; 2] = [
     "http://tmdb.np.dl.playstation.net/tmdb2/CUSA00129_00_44DB6A4F9C773AF95F0D697E14652EABC80BAEFB/CUSA00129_00.json",
 ];
 
-const FIRMWARE: &str = "http://deu01.ps4.update.playstation.net/update/ps4/image/2014_0528/sys_ce90f2e9274e4614ffde6934e08e4b6e/PS4UPDATE.PUP?dest=eu";
+/// The system and the recovery image.
+const FIRMWARE: [&str; 2] = [
+    "http://deu01.ps4.update.playstation.net/update/ps4/image/2014_0528/sys_ce90f2e9274e4614ffde6934e08e4b6e/PS4UPDATE.PUP?dest=eu",
+    "http://deu01.ps4.update.playstation.net/update/ps4/image/2014_0528/rec_7f84e2f63d1f6a5b4348bb528b35f2d7/PS4UPDATE.PUP?dest=eu",
+];
 
 /// Plays the start-up of a PS4 through a proxy that leads the documented hosts to `world`.
 ///
@@ -189,16 +193,18 @@ impl StartUp<'_> {
         Ok(())
     }
 
-    /// The player presses Cancel. The page notes `close` for these requests.
+    /// The player presses Cancel. The page notes `close` for these requests, and no user agent.
     async fn firmware(&mut self) -> Result<(), Error> {
-        let request = Request::get(FIRMWARE).close();
-        let answer = self.console.behind(self.proxy).ask_and_abort(&request, 256 << 10).await;
-        let content = self.world.sizes().file(split_url(FIRMWARE, "http://")?.1);
-        let came = expect(answer, 200, "the image", |got| {
-            content.is_some_and(|content| content.check(0, &got.body).is_ok())
-        });
-        let came = came.map(|(came, _)| (format!("{came}, then cancelled"), ()));
-        self.scene.note(request.line(), came).await?;
+        for url in FIRMWARE {
+            let request = Request::get(url).close();
+            let answer = self.console.behind(self.proxy).ask_and_abort(&request, 256 << 10).await;
+            let content = self.world.sizes().file(split_url(url, "http://")?.1);
+            let came = expect(answer, 200, "the image", |got| {
+                content.is_some_and(|content| content.check(0, &got.body).is_ok())
+            });
+            let came = came.map(|(came, _)| (format!("{came}, then cancelled"), ()));
+            self.scene.note(request.line(), came).await?;
+        }
         Ok(())
     }
 }
