@@ -88,11 +88,15 @@ impl FromStr for Firmware {
         let (major, decimals) = match text.split('.').collect::<Vec<_>>()[..] {
             [packed] if packed.len() == 8 && digits(packed) => (&packed[..2], &packed[2..5]),
             [major, decimals] => (major, decimals),
-            [major, decimals, build] if decimals.len() == 3 && digits(build) => (major, decimals),
+            [major, decimals, build]
+                if decimals.len() == 3 && build.len() == 3 && digits(build) =>
+            {
+                (major, decimals)
+            }
             _ => return Err(invalid()),
         };
         // Four decimals are the PS3's, as 4.8100.
-        if !digits(major) || !digits(decimals) || decimals.len() > 4 {
+        if !digits(major) || !digits(decimals) || major.len() > 2 || decimals.len() > 4 {
             return Err(invalid());
         }
         Ok(Self {
@@ -156,6 +160,11 @@ mod tests {
         for bad in ["", ".", "1", "1.", "4.8.1-000", "1.2.3.4", "999.00", "1.+5", "0373000x", "é.é"]
         {
             assert!(bad.parse::<Firmware>().is_err(), "{bad}");
+        }
+        // Rust's own padding panics beyond 65 535 digits, so shapes are short.
+        let long = "0".repeat(100_000);
+        for bad in [format!("{long}.00"), format!("0.{long}"), format!("01.000.{long}")] {
+            assert!(bad.parse::<Firmware>().is_err());
         }
     }
 }

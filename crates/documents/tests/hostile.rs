@@ -121,6 +121,14 @@ fn references_in_a_version_stay_references_and_summaries_steer_no_terminal() {
     assert!(hidden.contains("version='0&lt;&apos;0'"), "{hidden}");
 }
 
+/// A PS4's list with this version.
+fn list_of_version(version: &str) -> Vec<u8> {
+    format!(
+        "<update_data_list><region id='us'/><system_pup version='{version}'/></update_data_list>"
+    )
+    .into_bytes()
+}
+
 #[test]
 fn huge_and_dense_bodies_are_refused_or_read_in_linear_time() {
     let megabyte = 1 << 20;
@@ -137,6 +145,9 @@ fn huge_and_dense_bodies_are_refused_or_read_in_linear_time() {
         b"Dest=1;ImageVersion=1;\r\n".repeat(megabyte / 25),
         [b"Dest=1;ImageVersion=1;".as_slice(), &b"a=b;".repeat(megabyte / 5)].concat(),
         b"\"\\u0000".repeat(megabyte / 8),
+        list_of_version(&"5".repeat(megabyte / 2)),
+        list_of_version(&format!("05.000.{}", "1".repeat(megabyte / 2))),
+        list_of_version(&"&lt;".repeat(megabyte / 8)),
     ];
     for bomb in bombs {
         let started = Instant::now();
