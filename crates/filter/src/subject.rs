@@ -67,20 +67,19 @@ impl<'a> Subject<'a> {
 }
 
 impl<'a> From<&'a Flow> for Subject<'a> {
-    /// Everything that is known of the flow; size, duration, kind and rules are final only
-    /// when it has finished, and are not given before.
+    /// Everything that is known of the flow as it stands: of one that goes on, or that a crash
+    /// cut off, size and duration are those so far, as its row shows them.
     fn from(flow: &'a Flow) -> Self {
-        let finished = flow.finished.is_some();
         Self {
             method: flow.request.as_ref().map(|request| request.method.as_str()),
             target: flow.target.as_ref(),
             classification: Some(&flow.classification),
             client: Some(flow.client.address.ip().to_canonical()),
             status: flow.status(),
-            kind: finished.then_some(flow.kind),
-            size: finished.then_some(flow.response_bytes),
-            duration: finished.then(|| flow.latest.since(flow.started)),
-            rules: finished.then_some(&flow.rules),
+            kind: Some(flow.kind),
+            size: Some(flow.response_bytes),
+            duration: Some(flow.latest.since(flow.started)),
+            rules: Some(&flow.rules),
             ..Self::default()
         }
     }

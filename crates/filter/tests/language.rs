@@ -133,7 +133,7 @@ fn finished_tunnel() -> Flow {
     };
     flow.apply(at(6, Happening::Response(Box::new(head))));
     let early = Subject::from(&flow);
-    assert_eq!((early.status, early.kind, early.size), (Some(404), None, None));
+    assert_eq!((early.status, early.kind), (Some(404), Some(Kind::Tunnel)));
     let response_body = BodySummary { bytes: 10 << 20, ..BodySummary::default() };
     let finished = Finished {
         state: State::Complete,
