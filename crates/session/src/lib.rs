@@ -1,1 +1,35 @@
-//! session
+//! A session is one recording on disk: a directory with an append-only log of events and the
+//! bodies they name. This crate writes it and reads it back; the format is told in
+//! `docs/session-format.md`.
+//!
+//! * [`Writer`] takes events while the proxy runs and never makes it wait for the disk.
+//! * [`Session`] reads, also while somebody writes; [`list`] finds sessions below a folder.
+//!
+//! It does not redact (a raw session holds secrets, mode 0600) and knows no network.
+
+mod about;
+mod bodies;
+mod disk;
+mod error;
+mod gap;
+mod layout;
+mod line;
+mod list;
+mod lock;
+mod log;
+mod queue;
+mod reader;
+mod recording;
+mod sync;
+#[cfg(test)]
+mod torture;
+mod writer;
+
+pub use about::About;
+pub use error::{CreateError, OpenError, ReadProblem};
+pub use gap::Gap;
+pub use layout::default_root;
+pub use list::{Listed, list};
+pub use reader::{Overview, Session};
+pub use recording::Stats;
+pub use writer::{Options, Writer};

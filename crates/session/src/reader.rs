@@ -1,0 +1,294 @@
+//! Reads a session, also one that is being written: only whole lines are seen.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::vec;
+
+use consoletap_flow::{Digest, Event, Flow, FlowId, Timestamp};
+
+use crate::bodies::sha256;
+use crate::line::{Cut, Entry, cut, parse};
+use crate::{About, Gap, OpenError, ReadProblem, layout};
+
+/// A session on disk.
+#[derive(Debug)]
+pub struct Session {
+    directory: PathBuf,
+    about: About,
+}
+
+/// A session in a few numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overview {
+    /// How many flows it holds.
+    pub flows: u64,
+    /// How many events.
+    pub events: u64,
+    /// How many octets it takes on disk: the log and the bodies.
+    pub bytes: u64,
+    /// When the first event happened.
+    pub first: Option<Timestamp>,
+    /// When the last one happened.
+    pub last: Option<Timestamp>,
+    /// Events that the disk did not take.
+    pub lost_events: u64,
+    /// Lines that cannot be read.
+    pub problems: u64,
+}
+
+impl Session {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// When there is none, or its `session.json` cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Ok(Self { about: About::read(dir)?, directory: dir.to_owned() })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Who recorded it, and when.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Its flows, in the order they began. Those that the recording did not see the end of are
+    /// unfinished.
+    pub fn flows(&self) -> impl Iterator<Item = Result<Flow, ReadProblem>> + use<> {
+        Flows { lines: Lines::of(&self.directory), order: VecDeque::new(), open: HashMap::new() }
+    }
+
+    /// Its events, as they were written.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadProblem>> + use<> {
+        Lines::of(&self.directory).filter_map(|line| match line {
+            Ok(Entry::Event(event)) => Some(Ok(*event)),
+            Ok(_) => None,
+            Err(problem) => Some(Err(problem)),
+        })
+    }
+
+    /// What the disk did not take while it was recorded.
+    pub fn gaps(&self) -> impl Iterator<Item = Gap> + use<> {
+        Lines::of(&self.directory).filter_map(|line| match line {
+            Ok(Entry::Gap(gap)) => Some(gap),
+            _ => None,
+        })
+    }
+
+    /// The octets of a kept body.
+    ///
+    /// # Errors
+    /// When it was not kept, cannot be read, or is not what its name says.
+    pub fn body(&self, digest: &Digest) -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        io::Read::read_to_end(&mut self.open_body(digest)?, &mut octets)?;
+        if sha256(&octets) == *digest {
+            return Ok(octets);
+        }
+        let what = format!("the body {digest} was changed or cut after it was recorded");
+        Err(io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+
+    /// A kept body to read from; whether it is what its name says is not checked.
+    ///
+    /// # Errors
+    /// When it was not kept, or cannot be opened.
+    pub fn open_body(&self, digest: &Digest) -> io::Result<File> {
+        let path = layout::body(&self.directory, digest).ok_or_else(|| {
+            let what = format!("only bodies with a sha256 are kept, and this is {digest}");
+            io::Error::new(io::ErrorKind::NotFound, what)
+        })?;
+        File::open(&path).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot read the body {}: {error}", path.display()),
+            )
+        })
+    }
+
+    /// The session in a few numbers; reads the whole log.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        let mut overview = Overview { bytes: bytes_below(&self.directory), ..Overview::default() };
+        for line in Lines::of(&self.directory) {
+            match line {
+                Ok(Entry::Event(event)) => {
+                    let opens = matches!(event.happening, consoletap_flow::Happening::Opened(_));
+                    overview.flows += u64::from(opens);
+                    overview.events += 1;
+                    let first = overview.first.get_or_insert(event.at);
+                    *first = event.at.min(*first);
+                    overview.last = overview.last.max(Some(event.at));
+                }
+                Ok(Entry::Gap(gap)) => {
+                    overview.lost_events = overview.lost_events.saturating_add(gap.events);
+                }
+                Ok(Entry::Unknown) => {}
+                Err(_) => overview.problems += 1,
+            }
+        }
+        overview
+    }
+}
+
+/// Octets of the segments and bodies; what cannot be looked at counts nothing.
+fn bytes_below(directory: &Path) -> u64 {
+    let size = |path: &Path| path.metadata().map_or(0, |file| file.len());
+    let below = |path: &Path| {
+        std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+    };
+    let log = below(directory).filter(|path| path.is_file()).map(|path| size(&path));
+    let bodies = below(&directory.join(layout::BODIES))
+        .flat_map(|folder| below(&folder).map(|path| size(&path)).collect::<Vec<_>>());
+    log.chain(bodies).sum()
+}
+
+/// Folds events into flows. A flow is given out once it and all before it are finished, so that
+/// little is held at a time.
+struct Flows {
+    lines: Lines,
+    order: VecDeque<FlowId>,
+    open: HashMap<FlowId, Flow>,
+}
+
+impl Iterator for Flows {
+    type Item = Result<Flow, ReadProblem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(first) = self.order.front().and_then(|id| self.open.get(id))
+                && first.finished.is_some()
+            {
+                return self.pop();
+            }
+            match self.lines.next() {
+                None => return self.pop(),
+                Some(Err(problem)) => return Some(Err(problem)),
+                Some(Ok(Entry::Event(event))) => self.apply(*event),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+}
+
+impl Flows {
+    fn apply(&mut self, event: Event) {
+        if let Some(flow) = self.open.get_mut(&event.flow) {
+            flow.apply(event);
+        } else if let Some(flow) = Flow::open(event) {
+            self.order.push_back(flow.id);
+            self.open.insert(flow.id, flow);
+        }
+        // Else its beginning is in a gap, or in a line that was reported.
+    }
+
+    fn pop(&mut self) -> Option<Result<Flow, ReadProblem>> {
+        let id = self.order.pop_front()?;
+        self.open.remove(&id).map(Ok)
+    }
+}
+
+/// The lines of all segments. The last line of the last segment may be torn, which is no problem:
+/// nobody was ever shown its event.
+struct Lines {
+    segments: vec::IntoIter<(u64, PathBuf)>,
+    current: Option<Segment>,
+    line: Vec<u8>,
+    unread: Option<ReadProblem>,
+}
+
+struct Segment {
+    file: BufReader<File>,
+    path: PathBuf,
+    number: u64,
+    is_last: bool,
+    /// Reading failed; it would fail for ever.
+    failed: bool,
+}
+
+impl Lines {
+    fn of(directory: &Path) -> Self {
+        let (segments, unread) = match layout::segments(directory) {
+            Ok(segments) => (segments, None),
+            Err(error) => (Vec::new(), Some(problem(directory, 0, &error))),
+        };
+        Self { segments: segments.into_iter(), current: None, line: Vec::new(), unread }
+    }
+
+    fn open_next(&mut self) -> Option<Result<(), ReadProblem>> {
+        let (_, path) = self.segments.next()?;
+        let is_last = self.segments.len() == 0;
+        Some(match File::open(&path) {
+            Ok(file) => {
+                let file = BufReader::with_capacity(1 << 16, file);
+                self.current = Some(Segment { file, path, number: 0, is_last, failed: false });
+                Ok(())
+            }
+            Err(error) => Err(problem(&path, 0, &error)),
+        })
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Entry, ReadProblem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(problem) = self.unread.take() {
+            return Some(Err(problem));
+        }
+        loop {
+            let Some(segment) = &mut self.current else {
+                match self.open_next()? {
+                    Ok(()) => continue,
+                    Err(problem) => return Some(Err(problem)),
+                }
+            };
+            match segment.read(&mut self.line) {
+                Some(read) => return Some(read),
+                None => self.current = None,
+            }
+        }
+    }
+}
+
+impl Segment {
+    /// The next line that says something; `None` at the end.
+    fn read(&mut self, line: &mut Vec<u8>) -> Option<Result<Entry, ReadProblem>> {
+        if self.failed {
+            return None;
+        }
+        self.number += 1;
+        let what = match cut(&mut self.file, line) {
+            Ok(Cut::End) => return None,
+            Ok(Cut::Torn) if self.is_last => return None,
+            Ok(Cut::Torn) => "the segment ends within a line".to_owned(),
+            Ok(Cut::TooLong) => "the line is longer than 4 MiB".to_owned(),
+            Ok(Cut::Line) => match parse(line) {
+                Ok(entry) => return Some(Ok(entry)),
+                Err(_) if self.is_last && self.is_at_end() => return None,
+                Err(error) => error.to_string(),
+            },
+            Err(error) => {
+                let problem = problem(&self.path, self.number, &error);
+                self.failed = true;
+                return Some(Err(problem));
+            }
+        };
+        Some(Err(problem(&self.path, self.number, &what)))
+    }
+
+    fn is_at_end(&mut self) -> bool {
+        io::BufRead::fill_buf(&mut self.file).is_ok_and(<[u8]>::is_empty)
+    }
+}
+
+fn problem(file: &Path, line: u64, what: &dyn std::fmt::Display) -> ReadProblem {
+    ReadProblem { file: file.to_owned(), line, what: what.to_string() }
+}

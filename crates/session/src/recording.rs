@@ -1,0 +1,159 @@
+//! The writer thread: takes what is queued, writes bodies, then the lines of their events with
+//! one `write(2)`, then tells whoever waits for them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use consoletap_flow::{BodyCopy, BodySummary, Event, Happening, Record};
+
+use crate::bodies::{Bodies, Outcome};
+use crate::line::MAX_LINE;
+use crate::log::{Line, Log};
+use crate::queue::Queue;
+
+/// A batch ends here, so that a small event does not wait for many large bodies.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What a writer did so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Events on disk.
+    pub events: u64,
+    /// Bodies written; one that was there already is not counted again.
+    pub bodies: u64,
+    /// Octets written: of events and of bodies.
+    pub bytes: u64,
+    /// Events that are not on disk.
+    pub lost_events: u64,
+    /// Bodies that are not on disk, though a copy of them was made.
+    pub lost_bodies: u64,
+    /// What failed last, in plain words.
+    pub last_error: Option<String>,
+}
+
+type Written = Box<dyn FnOnce() + Send>;
+pub(crate) type Observer = Box<dyn FnMut(Event) + Send>;
+
+pub(crate) struct Recording {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) log: Log,
+    pub(crate) bodies: Bodies,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) shared: Arc<Mutex<Stats>>,
+    pub(crate) stats: Stats,
+    pub(crate) batch: Batch,
+    /// Whether the disk failed and the user was told.
+    pub(crate) failing: bool,
+}
+
+/// Lines that go to the disk together, and who waits for them.
+#[derive(Default)]
+pub(crate) struct Batch {
+    octets: Vec<u8>,
+    lines: Vec<Line>,
+    waiting: Vec<(Event, Option<Written>)>,
+    copied: usize,
+}
+
+impl Recording {
+    /// Writes until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
+        let mut records = Vec::new();
+        while self.queue.take(&mut records) {
+            for record in records.drain(..) {
+                self.add(record);
+                if self.batch.octets.len() + self.batch.copied >= BATCH_BYTES {
+                    self.flush();
+                }
+            }
+            self.flush();
+            // A burst must not hold its memory for ever.
+            records.shrink_to(4096);
+            self.batch.octets.shrink_to(BATCH_BYTES);
+        }
+        self.log.close();
+        self.note_errors();
+        self.publish();
+    }
+
+    fn add(&mut self, mut record: Record) {
+        if let Happening::Finished(finished) = &mut record.event.happening {
+            self.keep(record.request_copy.take(), &mut finished.request_body);
+            self.keep(record.response_copy.take(), &mut finished.response_body);
+        }
+        let start = self.batch.octets.len();
+        let written = serde_json::to_writer(&mut self.batch.octets, &record.event);
+        if written.is_ok() && self.batch.octets.len() - start < MAX_LINE {
+            self.batch.octets.push(b'\n');
+            self.batch.lines.push(Line { end: self.batch.octets.len(), at: record.event.at });
+        } else {
+            self.batch.octets.truncate(start);
+            self.log.lose(record.event.at);
+            self.stats.lost_events += 1;
+            self.stats.last_error = Some("an event was too large for the session".to_owned());
+        }
+        self.batch.waiting.push((record.event, record.written));
+    }
+
+    fn keep(&mut self, copy: Option<BodyCopy>, summary: &mut BodySummary) {
+        let Some(copy) = copy else { return };
+        match self.bodies.keep(&copy, summary) {
+            Outcome::Known => {}
+            Outcome::New => {
+                self.stats.bodies += 1;
+                self.stats.bytes += copy.octets.len() as u64;
+            }
+            Outcome::Lost(error) => {
+                self.stats.lost_bodies += 1;
+                self.stats.last_error = Some(error.to_string());
+            }
+        }
+        self.batch.copied += copy.octets.len();
+        self.queue.release(copy.octets.len());
+    }
+
+    /// Brings the batch to the disk, then tells everybody; whether it worked or not.
+    fn flush(&mut self) {
+        let done = self.log.append(&self.batch.octets, &self.batch.lines);
+        let lost = self.batch.lines.len() - done;
+        self.stats.events += done as u64;
+        self.stats.lost_events += lost as u64;
+        self.stats.bytes += done.checked_sub(1).map_or(0, |last| self.batch.lines[last].end as u64);
+        self.note_errors();
+        self.failing &= lost > 0;
+        self.publish();
+        for (event, written) in self.batch.waiting.drain(..) {
+            tell(&mut self.observer, event, written);
+        }
+        self.batch.octets.clear();
+        self.batch.lines.clear();
+        self.batch.copied = 0;
+    }
+
+    fn note_errors(&mut self) {
+        let Some(error) = self.log.error() else { return };
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(%error, "the session cannot be written; the proxy goes on without it");
+        }
+        self.stats.last_error = Some(error.to_string());
+    }
+
+    fn publish(&self) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.stats);
+    }
+}
+
+/// Tells whoever waits, then the observer. A panic of theirs must not end the recording.
+fn tell(observer: &mut Option<Observer>, event: Event, written: Option<Written>) {
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(written) = written {
+            written();
+        }
+        if let Some(observer) = observer {
+            observer(event);
+        }
+    }));
+    if told.is_err() {
+        tracing::error!("whoever watches the session panicked; the recording goes on");
+    }
+}

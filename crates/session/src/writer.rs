@@ -1,0 +1,235 @@
+//! The writer of a session, as the proxy sees it.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use consoletap_flow::{Event, Record, Recorder};
+
+use crate::bodies::Bodies;
+use crate::disk::{Disk, System};
+use crate::line::highest_flow;
+use crate::lock::Lock;
+use crate::log::Log;
+use crate::queue::Queue;
+use crate::recording::{Batch, Observer, Recording};
+use crate::sync::Syncer;
+use crate::{About, CreateError, Stats, layout};
+
+/// How a session is written.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How much a power cut may take.
+    pub sync_every: Duration,
+    /// When to begin a new segment of the log.
+    pub segment_bytes: u64,
+    /// How many octets of body copies may wait for the disk; more are marked as lost.
+    pub queue_bytes: usize,
+    /// With less free space than this, bodies are no longer kept.
+    pub min_free_disk: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync_every: Duration::from_secs(1),
+            segment_bytes: 64 << 20,
+            queue_bytes: 64 << 20,
+            min_free_disk: 256 << 20,
+        }
+    }
+}
+
+/// Writes a session. It is closed when it is dropped, too.
+pub struct Writer {
+    directory: PathBuf,
+    next_flow: u64,
+    queue: Arc<Queue>,
+    syncer: Arc<Syncer>,
+    stats: Arc<Mutex<Stats>>,
+    /// Events that came after the end.
+    late: Mutex<u64>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    recording: JoinHandle<()>,
+    syncing: JoinHandle<()>,
+    lock: Lock,
+}
+
+impl Writer {
+    /// Begins a session in a new or empty directory, or continues the one that is there.
+    /// `observer` is given every event once it is on disk, or cannot be.
+    ///
+    /// # Errors
+    /// When another process writes to it, when the directory holds something else, or when the
+    /// disk refuses.
+    pub fn create(
+        dir: &Path,
+        about: About,
+        options: Options,
+        observer: Option<Box<dyn FnMut(Event) + Send>>,
+    ) -> Result<Self, CreateError> {
+        Self::create_on(Arc::new(System), dir, &about, &options, observer)
+    }
+
+    pub(crate) fn create_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        about: &About,
+        options: &Options,
+        observer: Option<Observer>,
+    ) -> Result<Self, CreateError> {
+        let io = |source| CreateError::Io { path: dir.to_owned(), source };
+        let lock = prepare(dir, about, &*disk)?;
+        let next_flow = highest_flow(dir).map_err(io)?.saturating_add(1);
+        let queue = Arc::new(Queue::new(options.queue_bytes));
+        let syncer = Arc::new(Syncer::new(Arc::clone(&disk)));
+        let stats = Arc::<Mutex<Stats>>::default();
+        let limit = options.segment_bytes;
+        let recording = Recording {
+            queue: Arc::clone(&queue),
+            log: Log::open(Arc::clone(&disk), Arc::clone(&syncer), dir.to_owned(), limit)
+                .map_err(io)?,
+            bodies: Bodies::new(disk, dir.to_owned(), Arc::clone(&syncer), options.min_free_disk),
+            observer,
+            shared: Arc::clone(&stats),
+            stats: Stats::default(),
+            batch: Batch::default(),
+            failing: false,
+        };
+        let running = start(recording, Arc::clone(&syncer), options.sync_every, lock);
+        Ok(Self {
+            directory: dir.to_owned(),
+            next_flow,
+            queue,
+            syncer,
+            stats,
+            late: Mutex::default(),
+            running: Mutex::new(Some(running.map_err(io)?)),
+        })
+    }
+
+    /// Where it is written.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The number for the first flow: 1, or one more than a continued session holds.
+    #[must_use]
+    pub fn next_flow(&self) -> u64 {
+        self.next_flow
+    }
+
+    /// What was written so far, and what was lost.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        stats.lost_bodies += self.queue.dropped_bodies();
+        stats.lost_events += *self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        stats
+    }
+
+    /// Writes what waits, brings it to the platter and releases the lock. Doing it again does
+    /// nothing.
+    pub fn close(&self) -> Stats {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { recording, syncing, lock }) = running {
+            self.queue.close();
+            join(recording);
+            self.syncer.close();
+            join(syncing);
+            self.syncer.sync();
+            if let Some(error) = self.syncer.failure() {
+                tracing::error!(%error, "the end of the session may not survive a power cut");
+                let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+                stats.last_error = Some(error.to_string());
+            }
+            drop(lock);
+        }
+        self.stats()
+    }
+}
+
+impl Recorder for Writer {
+    fn record(&self, record: Record) {
+        if let Some(late) = self.queue.push(record) {
+            *self.late.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            if let Some(written) = late.written {
+                written();
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// Makes the directory a session of ours and takes its lock.
+fn prepare(dir: &Path, about: &About, disk: &dyn Disk) -> Result<Lock, CreateError> {
+    let io = |source| CreateError::Io { path: dir.to_owned(), source };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(dir).map_err(io)?;
+    if !dir.join(layout::ABOUT).exists() && holds_something_else(dir).map_err(io)? {
+        return Err(CreateError::NotASession { directory: dir.to_owned() });
+    }
+    let lock = Lock::take(dir)?;
+    if dir.join(layout::ABOUT).exists() {
+        About::read(dir)?;
+    } else {
+        // An empty directory may have been open to others. Not being its owner is no reason to
+        // stop: the files are 0600 in any case.
+        let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+        about.write(dir, disk)?;
+    }
+    builder.create(dir.join(layout::BODIES)).map_err(io)?;
+    Ok(lock)
+}
+
+/// Whether there is more than a session that died at birth leaves.
+fn holds_something_else(dir: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        if name != layout::LOCK && name != layout::ABOUT_TEMPORARY {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn start(
+    recording: Recording,
+    syncer: Arc<Syncer>,
+    interval: Duration,
+    lock: Lock,
+) -> io::Result<Running> {
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let queue = Arc::clone(&recording.queue);
+    let recording = thread("session").spawn(move || recording.run())?;
+    let syncing = thread("session-sync").spawn(move || syncer.run(interval));
+    let syncing = syncing.inspect_err(|_| queue.close())?;
+    Ok(Running { recording, syncing, lock })
+}
+
+/// Waits for a thread, unless it is this one: the last owner may be dropped by a callback.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        // A panic there was printed there.
+        let _ = thread.join();
+    }
+}
