@@ -1,1 +1,49 @@
-fn main() {}
+//! What one classification costs: with fields, by host alone, unknown, by user agent alone; with
+//! the tables as they are, and beside ten and a hundred times as many rows.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+
+use consoletap_catalog::{Catalog, Question};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+const FIELDS: &str = "http://gs2.ww.prod.dl.playstation.net/gs2/ppkgo/prod/CUSA00135_00/21/f_06da3b33d65c72bc25dac70c5d3c5669addbe50a94e87cc644e5b9471101303f/f/EP1018-CUSA00135_00-BATMANARKHAMKNHT-A0118-V0100_0.pkg";
+const HASH: &str = "http://tmdb.np.dl.playstation.net/tmdb2/CUSA00080_00_4ED0D1374CB128AC8E277C9A3145505220D6D93A/CUSA00080_00.json";
+const AGENT: &str = "SystemLogger/1.0 (PlayStation 4 1.501) libhttp/1.50 (PlayStation 4)";
+
+fn classify(criterion: &mut Criterion) {
+    let builtin = Catalog::builtin().entries().count();
+    for times in [1, 10, 100] {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("more.toml"), synthetic(builtin * (times - 1)))
+            .expect("a file");
+        let catalog = Catalog::load(&[dir.path().to_owned()]).expect("sound rows");
+        let requests = [
+            ("fields", Some(FIELDS), None),
+            ("fields-and-hash", Some(HASH), None),
+            ("host", Some("fswitch.dl.playstation.net:443"), None),
+            ("unknown", Some("http://www.nothing.example/a/b/c?d=e"), None),
+            ("user-agent", None, Some(AGENT)),
+        ];
+        for (name, target, agent) in requests {
+            let question = Question::parse(None, target, agent).expect("a question");
+            criterion.bench_function(&format!("{name}/{times}x"), |bencher| {
+                bencher.iter(|| catalog.classify(black_box(&question.query())));
+            });
+        }
+    }
+}
+
+fn synthetic(rows: usize) -> String {
+    (0..rows).fold(String::new(), |mut text, row| {
+        let host = row / 8;
+        let _ = write!(
+            text,
+            "[[entry]]\nid = \"made-{row}\"\nhost = \"h{host}.made.example\"\npath = \"/a/{row}/{{id:digits}}.x\"\ncategory = \"c\"\nsummary = \"s\"\n"
+        );
+        text
+    })
+}
+
+criterion_group!(benches, classify);
+criterion_main!(benches);

@@ -1,0 +1,289 @@
+//! The catalog: tables read, compiled and filed so that a request finds its row.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use consoletap_flow::{Classification, EntryId, Host};
+
+use crate::agents::Agents;
+use crate::entry::Entry;
+use crate::error::CatalogError;
+use crate::hash::KeyedHash;
+use crate::hosts::HostMatch;
+use crate::pattern::Pattern;
+use crate::ports::PortUse;
+use crate::table::{self, Row, Table};
+
+/// The tables that the binary carries: name and text.
+const BUILTIN: &[(&str, &str)] = &[
+    ("page.toml", include_str!("../../../config/catalog/page.toml")),
+    ("agents.toml", include_str!("../../../config/catalog/agents.toml")),
+    ("playstation.toml", include_str!("../../../config/catalog/playstation.toml")),
+    ("nintendo.toml", include_str!("../../../config/catalog/nintendo.toml")),
+    ("ports.toml", include_str!("../../../config/catalog/ports.toml")),
+    ("keys.toml", include_str!("../../../config/catalog/keys.toml")),
+];
+
+/// What is known of console traffic. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Catalog {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) by_host: HashMap<Box<str>, Vec<Matcher>>,
+    /// Rows whose path says enough where no host is known.
+    pub(crate) by_path: Vec<Matcher>,
+    pub(crate) agents: Agents,
+    pub(crate) ports: Vec<PortUse>,
+    pub(crate) keys: BTreeMap<String, KeyedHash>,
+    pub(crate) unknown: Classification,
+    /// The name of the field that holds the user agent's first product.
+    pub(crate) agent_field: Arc<str>,
+    by_id: HashMap<Arc<str>, usize>,
+}
+
+/// What is known of a request; any part may be missing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Query<'a> {
+    /// The method.
+    pub method: Option<&'a str>,
+    /// The host of the URL or of CONNECT.
+    pub host: Option<&'a Host>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Path and query as sent.
+    pub path: Option<&'a str>,
+    /// The value of `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// The server name of a ClientHello; stands in where the host is not known.
+    pub sni: Option<&'a str>,
+}
+
+/// One way for a request to be of a row: a host, a path, or both.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    pub(crate) row: usize,
+    pub(crate) host: Option<HostMatch>,
+    pub(crate) path: Option<Pattern>,
+    /// The most specific matcher wins.
+    pub(crate) rank: u64,
+}
+
+impl Catalog {
+    /// Our own tables.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let table = builtin_table();
+        // The tables are compiled into the binary, and a test reads them: a broken one cannot ship.
+        #[expect(clippy::expect_used, reason = "constant input, held by a test")]
+        Self::compile(table.expect("the built-in tables are sound")).expect("their keys exist")
+    }
+
+    /// Our own tables and those of the user: every `.toml` file of each folder, in the order of
+    /// their names. A row with a known id replaces the row that had it.
+    ///
+    /// # Errors
+    /// When a file cannot be read or a row is not sound; names the file and the line.
+    pub fn load(dirs: &[PathBuf]) -> Result<Self, CatalogError> {
+        let mut table = builtin_table()?;
+        for dir in dirs {
+            for path in toml_files(dir)? {
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| CatalogError::Unreadable { path: path.clone(), source })?;
+                merge(&mut table, table::parse(&path.display().to_string(), &text)?)?;
+            }
+        }
+        Self::compile(table)
+    }
+
+    /// Every row, in the order of their ids.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.rows.iter().map(|row| &row.entry)
+    }
+
+    /// The row of an id.
+    #[must_use]
+    pub fn entry(&self, id: &EntryId) -> Option<&Entry> {
+        self.by_id.get(&id.0).map(|&row| &self.rows[row].entry)
+    }
+
+    /// What a port is used for; ranges may overlap, and then there are several rows.
+    #[must_use]
+    pub fn ports(&self, port: u16) -> Vec<&PortUse> {
+        self.ports.iter().filter(|row| row.contains(port)).collect()
+    }
+
+    /// The whole port table.
+    pub fn port_table(&self) -> impl Iterator<Item = &PortUse> {
+        self.ports.iter()
+    }
+
+    /// The row about a document, by the name of its root element.
+    #[must_use]
+    pub fn document(&self, root: &str) -> Option<&Entry> {
+        self.entries().find(|entry| entry.document.as_deref() == Some(root))
+    }
+
+    /// Reads one table alone: for tests and benchmarks of this crate.
+    #[doc(hidden)]
+    pub fn from_text(name: &str, text: &str) -> Result<Self, CatalogError> {
+        Self::compile(table::parse(name, text)?)
+    }
+
+    fn compile(mut table: Table) -> Result<Self, CatalogError> {
+        // Answers must not depend on the order in files: of equals, the smaller id comes first.
+        table.rows.sort_by(|one, other| one.entry.id.0.cmp(&other.entry.id.0));
+        let mut catalog = Self {
+            rows: Vec::new(),
+            by_host: HashMap::new(),
+            by_path: Vec::new(),
+            agents: Agents::default(),
+            ports: table.ports,
+            keys: table.keys,
+            unknown: Classification::default(),
+            agent_field: "agent".into(),
+            by_id: HashMap::new(),
+        };
+        for (index, row) in table.rows.into_iter().enumerate() {
+            if let Some(rule) = &row.hash
+                && !catalog.keys.contains_key(&rule.key)
+            {
+                return Err(row.place.error(format!(
+                    "row `{}`: expected the name of a [key], found `{}`",
+                    row.entry.id, rule.key
+                )));
+            }
+            if let Some(&other) = catalog.by_id.get(&row.entry.id.0) {
+                let other: &Row = &catalog.rows[other];
+                return Err(row.place.error(format!(
+                    "row `{}`: expected an id of its own, {}:{} has it",
+                    row.entry.id, other.place.file, other.place.line
+                )));
+            }
+            catalog.file(index, &row);
+            catalog.by_id.insert(Arc::clone(&row.entry.id.0), index);
+            catalog.rows.push(row);
+        }
+        for list in catalog.by_host.values_mut().chain([&mut catalog.by_path]) {
+            list.sort_by(|one, other| other.rank.cmp(&one.rank));
+        }
+        Ok(catalog)
+    }
+
+    fn file(&mut self, index: usize, row: &Row) {
+        let paths = || row.paths.iter().cloned().map(Some);
+        let no_path = row.paths.is_empty().then_some(None);
+        for (key, host) in &row.hosts {
+            for path in paths().chain(no_path.clone()) {
+                let rank = rank(row, Some((key, host)), path.as_ref());
+                let matcher = Matcher { row: index, host: Some(host.clone()), path, rank };
+                self.by_host.entry(key.clone()).or_default().push(matcher);
+            }
+        }
+        if row.path_alone {
+            for path in paths() {
+                let rank = rank(row, None, path.as_ref());
+                self.by_path.push(Matcher { row: index, host: None, path, rank });
+            }
+        }
+        if row.hosts.is_empty() && row.paths.is_empty() {
+            for pattern in &row.agents {
+                self.agents.insert(index, pattern.clone());
+            }
+        }
+    }
+}
+
+/// Host and path over host, over path alone; exact hosts over patterns over domains; then the
+/// longer text; then what else the row asks for.
+fn rank(row: &Row, host: Option<(&str, &HostMatch)>, path: Option<&Pattern>) -> u64 {
+    let clamp = |value: usize, most: u64| u64::try_from(value).unwrap_or(most).min(most);
+    let (kind, length) = host.map_or((0, 0), |(key, host)| host.rank(key));
+    let parts = [
+        (u64::from(host.is_some()), 1),
+        (u64::from(path.is_some()), 1),
+        (kind, 2),
+        (clamp(length, 0xffff), 16),
+        (path.map_or(0, |path| clamp(path.specificity(), 0xffff)), 16),
+        (u64::from(row.environment.is_some()), 1),
+        (u64::from(!row.agents.is_empty()), 1),
+        (u64::from(row.method.is_some()), 1),
+        (u64::from(row.port.is_some()), 1),
+    ];
+    parts.into_iter().fold(0, |rank, (part, bits)| (rank << bits) | part)
+}
+
+fn builtin_table() -> Result<Table, CatalogError> {
+    let mut all = Table::default();
+    for (name, text) in BUILTIN {
+        let table = table::parse(name, text)?;
+        all.rows.extend(table.rows);
+        all.ports.extend(table.ports);
+        all.keys.extend(table.keys);
+    }
+    Ok(all)
+}
+
+/// Puts a user's file over what is there. An id twice in one file is an error.
+fn merge(all: &mut Table, table: Table) -> Result<(), CatalogError> {
+    for (index, row) in table.rows.iter().enumerate() {
+        if table.rows[..index].iter().any(|other| other.entry.id == row.entry.id) {
+            return Err(row.place.error(format!(
+                "row `{}`: expected an id of its own, the file has it twice",
+                row.entry.id
+            )));
+        }
+    }
+    all.rows.retain(|old| !table.rows.iter().any(|new| new.entry.id == old.entry.id));
+    all.rows.extend(table.rows);
+    all.ports.extend(table.ports);
+    all.keys.extend(table.keys);
+    Ok(())
+}
+
+fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+    let unreadable = |source| CatalogError::Unreadable { path: dir.to_owned(), source };
+    let mut files = Vec::new();
+    for file in std::fs::read_dir(dir).map_err(unreadable)? {
+        let path = file.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str =
+        "[[entry]]\nid = \"mine\"\nhost = \"a.example\"\ncategory = \"c\"\nsummary = \"s\"\n";
+
+    #[test]
+    fn a_users_row_adds_and_overrides_by_id() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.toml"), ROW).unwrap();
+        std::fs::write(dir.path().join("b.toml"), ROW.replace("\"c\"", "\"later\"")).unwrap();
+        std::fs::write(dir.path().join("notes.txt"), "no table").unwrap();
+        let catalog = Catalog::load(&[dir.path().to_owned()]).unwrap();
+        let host = "a.example".parse().unwrap();
+        let said = catalog.classify(&Query { host: Some(&host), ..Query::default() });
+        assert_eq!(said.category.as_str(), "later");
+        assert_eq!(catalog.entries().count(), Catalog::builtin().entries().count() + 1);
+    }
+
+    #[test]
+    fn an_id_twice_in_a_file_an_unknown_key_and_a_missing_folder_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        std::fs::write(&file, format!("{ROW}{ROW}")).unwrap();
+        let load = || Catalog::load(&[dir.path().to_owned()]).unwrap_err().to_string();
+        assert!(load().contains("a.toml:7: row `mine`: expected an id of its own"), "{}", load());
+        std::fs::write(&file, format!("{ROW}hash = {{ key = \"no\", of = \"x\", field = \"y\" }}"))
+            .unwrap();
+        assert!(load().contains("expected the name of a [key]"), "{}", load());
+        let missing = Catalog::load(&[dir.path().join("none")]).unwrap_err();
+        assert!(missing.to_string().contains("expected a folder"), "{missing}");
+    }
+}
