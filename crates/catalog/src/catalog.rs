@@ -164,7 +164,7 @@ impl Catalog {
             catalog.rows.push(row);
         }
         for list in catalog.by_host.values_mut().chain([&mut catalog.by_path]) {
-            list.sort_by(|one, other| other.rank.cmp(&one.rank));
+            list.sort_by_key(|matcher| std::cmp::Reverse(matcher.rank));
         }
         Ok(catalog)
     }

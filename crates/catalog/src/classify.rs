@@ -44,7 +44,7 @@ impl Catalog {
             found = found.or_else(|| self.find_by_path(&asked));
         }
         let Some(row) =
-            found.as_ref().map(|f| f.matcher.row).or(agent.as_ref().map(|(a, _)| a.row))
+            found.as_ref().map(|f| f.matcher.row).or_else(|| agent.as_ref().map(|(a, _)| a.row))
         else {
             let mut unknown = self.unknown.clone();
             unknown.environment = environment::named(label);

@@ -16,13 +16,15 @@ pub struct Question {
     method: Option<String>,
     host: Option<Host>,
     port: Option<u16>,
+    /// `TCP` or `UDP`: only those rows of the port table.
+    protocol: Option<&'static str>,
     path: Option<String>,
     user_agent: Option<String>,
 }
 
 /// Text that asks nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?}: expected a URL, HOST, HOST:PORT, :PORT or /PATH{why}")]
+#[error("{found:?}: expected a URL, HOST, HOST:PORT, :PORT, udp:PORT or /PATH{why}")]
 pub struct QuestionError {
     found: String,
     why: String,
@@ -106,6 +108,8 @@ impl Question {
 
     fn read_target(&mut self, text: &str) -> Result<(), QuestionError> {
         let because = |error: &dyn fmt::Display| wrong(text, &format!(" ({error})"));
+        let (protocol, text) = split_protocol(text);
+        self.protocol = protocol;
         if let Some(port) = text.strip_prefix(':') {
             let port = port.parse().ok().filter(|&port| port != 0);
             self.port = Some(port.ok_or_else(|| because(&"a port is a number from 1 to 65535"))?);
@@ -131,6 +135,17 @@ impl Question {
     }
 }
 
+/// `tcp:3478` and `udp:3478` ask for the port of one protocol.
+fn split_protocol(text: &str) -> (Option<&'static str>, &str) {
+    match text.split_at_checked(3) {
+        Some((name, port)) if port.starts_with(':') && !port.starts_with("://") => {
+            let known = ["TCP", "UDP"].into_iter().find(|known| known.eq_ignore_ascii_case(name));
+            (known, if known.is_some() { port } else { text })
+        }
+        _ => (None, text),
+    }
+}
+
 fn wrong(found: &str, why: &str) -> QuestionError {
     QuestionError { found: found.to_owned(), why: why.to_owned() }
 }
@@ -141,10 +156,11 @@ impl Catalog {
     pub fn explain(&self, question: &Question) -> Answer<'_> {
         let asks_port = question.path.is_none();
         let ports = question.port.filter(|_| asks_port).map(|port| self.ports(port));
-        Answer {
-            classification: self.classify(&question.query()),
-            ports: ports.unwrap_or_default(),
-        }
+        let ports = ports
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|row| question.protocol.is_none_or(|protocol| row.protocol.contains(protocol)));
+        Answer { classification: self.classify(&question.query()), ports: ports.collect() }
     }
 }
 
@@ -265,6 +281,8 @@ mod tests {
             let error = read(bad).unwrap_err().to_string();
             assert!(error.contains("expected a URL"), "{error}");
         }
+        let udp = read("udp:3478").unwrap();
+        assert_eq!((udp.port, udp.protocol), (Some(3478), Some("UDP")));
         assert!(Question::parse(None, None, None).is_err());
         assert!(Question::parse_line("GET http://a.example/").is_err());
         assert!(Question::parse_line("-\t-\tbtest/1.0\r\n").unwrap().user_agent.is_some());

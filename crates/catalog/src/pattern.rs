@@ -335,7 +335,10 @@ impl Kind {
             Self::Lower2 => fixed(2, |text| text.iter().all(u8::is_ascii_lowercase)),
             Self::Upper2 => fixed(2, |text| text.iter().all(u8::is_ascii_uppercase)),
             Self::Date => fixed(9, |text| {
-                text[4] == b'_' && [&text[..4], &text[5..]].concat().iter().all(u8::is_ascii_digit)
+                text.iter().enumerate().all(|(at, byte)| match at {
+                    4 => *byte == b'_',
+                    _ => byte.is_ascii_digit(),
+                })
             }),
             Self::Uuid => fixed(36, |text| {
                 text.iter().enumerate().all(|(at, byte)| match at {

@@ -210,11 +210,10 @@ fn compile(row: RowText, source: &str, place: Place) -> Result<Row, String> {
     let hosts = hosts
         .map(|text| HostMatch::parse(text).map_err(|want| says("host", text, &want)))
         .collect::<Result<Vec<_>, _>>()?;
-    if hosts.is_empty()
-        && !(row.path_alone && !paths.is_empty())
-        && agents.is_empty()
-        && row.document.is_none()
-    {
+    let by_path = !paths.is_empty() && row.path_alone;
+    let by_agent = !agents.is_empty() && paths.is_empty();
+    let can_match = !hosts.is_empty() || by_path || by_agent || row.document.is_some();
+    if !can_match {
         return Err(format!(
             "row `{id}`: expected a host, a user_agent, a document, or a path with `path_alone = true`"
         ));
