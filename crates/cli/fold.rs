@@ -44,14 +44,13 @@ impl Fold {
         let id = event.flow;
         if let Some(open) = self.open.get_mut(&id) {
             open.flow.apply(event);
-            if open.flow.finished.is_none() {
-                return None;
-            }
+            open.flow.finished.as_ref()?;
             let Open { flow, inner } = self.open.remove(&id)?;
             self.totals.add(&flow);
             return Some(Done { flow, inner });
         }
         let flow = Flow::open(event)?;
+        self.totals.meet(&flow);
         if let Some(tunnel) = flow.tunnel.and_then(|tunnel| self.open.get_mut(&tunnel)) {
             tunnel.inner += 1;
         }
@@ -71,14 +70,14 @@ impl Fold {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use consoletap_flow::{Happening, Opened};
 
     use super::*;
     use crate::sample::Sample;
 
     /// The first and the last event of a finished flow.
-    fn ends(flow: &Flow) -> [Event; 2] {
+    pub(crate) fn ends(flow: &Flow) -> [Event; 2] {
         let opened = Happening::Opened(Box::new(Opened {
             kind: flow.kind,
             client: flow.client,

@@ -66,7 +66,7 @@ impl Line<'_> {
     }
 
     fn first(&self, look: &Look, zone: &TimeZone) -> String {
-        let cells = Cells::of(self, look, zone);
+        let cells = Cells::of(self, zone);
         // The last rung is taken whether it fits or not: the host stays.
         LADDER
             .iter()
@@ -124,7 +124,7 @@ struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn of(line: &Line<'a>, look: &Look, zone: &TimeZone) -> Self {
+    fn of(line: &Line<'a>, zone: &TimeZone) -> Self {
         let flow = line.flow;
         let method = flow.request.as_ref().map_or("-", |request| request.method.as_str());
         let (host, path) = address(flow);
@@ -222,7 +222,7 @@ impl<'a> Cells<'a> {
     /// Status, category, size, duration, marks. What is right of the path has the widths of
     /// [`Self::right_width`].
     fn right(&self, rung: &Rung, look: &Look) -> String {
-        let status = self.status.map_or("-".to_owned(), |status| status.to_string());
+        let status = self.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         let ink = match self.status {
             Some(200..300) => Ink::Good,
             Some(400..) => Ink::Bad,
@@ -290,6 +290,15 @@ pub(crate) fn address(flow: &Flow) -> (String, String) {
     (host, escape(&mask_path(path), Charset::Ascii).into_owned())
 }
 
+/// What the marks mean, in both charsets.
+pub(crate) fn legend() -> String {
+    let unicode = Look { charset: Charset::Unicode, ..Look::PLAIN };
+    let row = |(mark, meaning): (Mark, &str)| {
+        format!("\n  {} or {}  {meaning}", mark.sign(&unicode), mark.sign(&Look::PLAIN))
+    };
+    format!("Marks at the end of a line:{}", Mark::LEGEND.map(row).concat())
+}
+
 /// A sign at the end of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -305,7 +314,7 @@ pub(crate) enum Mark {
 
 impl Mark {
     /// Every mark with what it means.
-    pub(crate) const LEGEND: [(Self, &'static str); 8] = [
+    const LEGEND: [(Self, &'static str); 8] = [
         (Self::Tunnel, "tunnel: passed on unopened"),
         (Self::Intercepted, "intercepted: opened with our certificate"),
         (Self::Websocket, "WebSocket"),

@@ -1,1 +1,70 @@
-fn main() {}
+//! consoletap: the proxy that a person sets on a game console to see, keep and change what it
+//! says on the network. This is the binary: arguments, settings, wiring, what is printed.
+
+mod amounts;
+mod args;
+mod banner;
+mod consoles;
+mod demo;
+mod escape;
+mod exit;
+mod explain;
+mod flow_page;
+mod fold;
+mod json;
+mod line;
+mod live;
+mod look;
+mod progress;
+mod recording;
+mod rules;
+mod run;
+#[cfg(test)]
+mod sample;
+mod secrets;
+mod sessions;
+mod settings;
+mod settings_file;
+mod terminal;
+mod totals;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use consoletap_catalog::Catalog;
+
+use crate::args::{Command, CommandLine, RulesCommand};
+use crate::terminal::{Data, Printer};
+
+fn main() -> ExitCode {
+    let CommandLine { command, run } = CommandLine::parse();
+    let printer = Arc::new(Printer::of_process());
+    match perform(command.unwrap_or(Command::Run(run)), &printer) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = exit::code(&error);
+            if code != ExitCode::SUCCESS {
+                printer.say(&format!("consoletap: {}\n", exit::message(&error)));
+            }
+            code
+        }
+    }
+}
+
+fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => return run::run(args, printer),
+        Command::Demo(args) => return demo::run(args, printer),
+        Command::Explain(args) => {
+            let catalog = Catalog::builtin();
+            let known =
+                explain::run(args, &catalog, &mut Data(printer), &mut std::io::stdin().lock())?;
+            return Ok(if known { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Session(command) => sessions::run(command, printer)?,
+        Command::Rules(RulesCommand::List) => printer.data(&rules::list())?,
+        Command::Settings => printer.data(settings_file::TEMPLATE)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -53,7 +53,13 @@ impl Totals {
         }
     }
 
+    /// Learns what the client of a flow is, before the flow is over.
+    pub(crate) fn meet(&mut self, flow: &Flow) {
+        self.consoles.learn(flow);
+    }
+
     /// How many flows there were.
+    #[cfg(test)]
     pub(crate) fn flows(&self) -> u64 {
         self.all.flows
     }

@@ -1,0 +1,208 @@
+//! What can be typed. The options of a run are also the keys of the settings file, and both are
+//! read into [`RunArgs`]; what they mean is for `settings.rs` to say.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use consoletap_flow::HostGlob;
+use consoletap_proxy::Redirect;
+use ipnet::IpNet;
+
+use crate::explain::ExplainArgs;
+use crate::line::legend;
+
+/// The proxy you set on a game console to see, keep and change what it says on the network.
+///
+/// Without a command it runs the proxy (`consoletap run`): it prints what to type into the
+/// console, then a line for everything that the console asks for.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_long_help = legend())]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the proxy (what happens without a command, too)
+    #[command(after_long_help = legend())]
+    Run(RunArgs),
+    /// Play a PS4 start-up through a proxy on this machine, without a console
+    Demo(DemoArgs),
+    /// Say what a URL, a host with its port, or a port is known for
+    Explain(ExplainArgs),
+    /// Look at recorded sessions
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Look at the ready rule packs
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Print the settings file with every key explained
+    Settings,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List sessions, newest first
+    List {
+        /// The folder they are in [default: where `run` writes them]
+        root: Option<PathBuf>,
+    },
+    /// Show the flows of a session, or one flow in full
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The session's folder
+    pub(crate) directory: PathBuf,
+    /// Which flows: the number of one, to see it in full, or a filter, as `~cat fw-updatelist`
+    pub(crate) filter: Vec<String>,
+    /// One JSON line a flow
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show passwords, tokens and device ids, too
+    #[arg(long)]
+    pub(crate) with_secrets: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// List the packs that `--rules` knows by name
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The port of the proxy [default: a free one]
+    #[arg(short, long, default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
+    /// Write the session to this folder
+    #[arg(short, long = "write", value_name = "DIR")]
+    pub(crate) write: Option<PathBuf>,
+}
+
+/// The options of a run; absent is what was not typed.
+#[derive(Debug, Default, Clone, PartialEq, Args)]
+pub(crate) struct RunArgs {
+    /// Listen on this port; 0 takes a free one [default: 8080]
+    #[arg(short, long)]
+    pub(crate) port: Option<u16>,
+    /// Listen on this address [default: 0.0.0.0, which is all]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_host: Option<IpAddr>,
+    /// Write the session to this folder, or continue the one in it [default: a new one]
+    #[arg(short, long, value_name = "DIR", conflicts_with = "no_session")]
+    pub(crate) write: Option<PathBuf>,
+    /// Write no session
+    #[arg(long)]
+    pub(crate) no_session: bool,
+    /// No line for each flow
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Say more about what the proxy does (RUST_LOG says how much)
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// One JSON line for each flow, on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Open the TLS of these hosts (repeatable), as `*.playstation.net`
+    #[arg(long, value_name = "HOST-GLOB")]
+    pub(crate) intercept: Vec<HostGlob>,
+    /// Open all TLS that the console lets us open
+    #[arg(long)]
+    pub(crate) intercept_all: bool,
+    /// Believe servers without a valid certificate: all, or with `=` these hosts (repeatable)
+    #[arg(
+        long,
+        value_name = "HOST-GLOB",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "*"
+    )]
+    pub(crate) insecure_upstream: Vec<HostGlob>,
+    /// Believe servers under the certificates in this PEM file, too (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) upstream_ca: Vec<PathBuf>,
+    /// The folder of the CA: ca.pem and its key
+    #[arg(long, value_name = "DIR")]
+    pub(crate) certs: Option<PathBuf>,
+    /// Use a rule pack by its name, or a file of rules (repeatable)
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) rules: Vec<String>,
+    /// Read more tables of what is known from this folder (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) catalog: Vec<PathBuf>,
+    /// Connect there instead (repeatable), as `*.example.net=192.168.1.5:8000`
+    #[arg(long, value_name = "GLOB=ADDRESS[:PORT]")]
+    pub(crate) resolve: Vec<Redirect>,
+    /// Let these clients use the proxy, too (repeatable); private addresses always may
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) allow: Vec<IpNet>,
+    /// Read settings from this file [default: ~/.config/consoletap/config.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A network, or one address.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    IpNet::from_str(text).ok().or_else(address).ok_or_else(|| {
+        format!("{text:?} is no network: write an address and the length of its prefix, as 203.0.113.0/24")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn run(line: &str) -> RunArgs {
+        CommandLine::try_parse_from(line.split(' ')).unwrap().run
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_the_command_run() {
+        let line = "--port 0 --listen-host 127.0.0.1 -q --resolve a.b=1.2.3.4:5 --allow 8.8.8.8";
+        let CommandLine { command: Some(Command::Run(args)), .. } =
+            CommandLine::try_parse_from(format!("consoletap run {line}").split(' ')).unwrap()
+        else {
+            panic!("run is a command");
+        };
+        assert_eq!(run(&format!("consoletap {line}")), args);
+        assert_eq!((args.port, args.allow.len(), args.resolve.len()), (Some(0), 1, 1));
+    }
+
+    #[test]
+    fn insecure_upstream_is_for_all_hosts_or_for_some() {
+        let hosts = |line: &str| -> Vec<String> {
+            run(line).insecure_upstream.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(hosts("consoletap --insecure-upstream"), ["*"]);
+        assert_eq!(
+            hosts("consoletap --insecure-upstream=a.b --insecure-upstream=c.d"),
+            ["a.b", "c.d"]
+        );
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        for line in
+            ["--port 99999", "--resolve x", "--allow nobody", "--no-such", "-w a --no-session"]
+        {
+            let error =
+                CommandLine::try_parse_from(format!("consoletap {line}").split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

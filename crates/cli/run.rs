@@ -1,0 +1,190 @@
+//! `consoletap run`: the socket first, then everything that takes time; at the end everything is
+//! written down before the program says good-bye.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use consoletap_catalog::Catalog;
+use consoletap_proxy::{Listener, Parts, Proxy, TlsParts};
+use consoletap_rules::Rules;
+use consoletap_tls::{Authority, Interceptor, Learned, Trust};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::RunArgs;
+use crate::banner;
+use crate::exit::Usage;
+use crate::recording::Recording;
+use crate::settings::Settings;
+use crate::terminal::{Printer, Tracing};
+
+/// Runs the proxy until it is told to stop.
+pub(crate) fn run(args: RunArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(args)?;
+    trace(settings.views.verbose, printer);
+    runtime()?.block_on(serve(settings, printer))
+}
+
+/// The runtime of the commands that use the network.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().context("cannot start the threads of the proxy")
+}
+
+async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen().context("cannot listen for Ctrl-C")?;
+    let listener = Listener::bind(settings.listen).await?;
+    let listen = listener.local_addr();
+    printer.say(&format!("listening on {listen}\n"));
+    // A thread that only warms a cache up: whether it gets to run does not matter.
+    let _ = std::thread::Builder::new().spawn(consoletap_tls::warm_up);
+
+    let catalog = Catalog::load(&settings.catalog).map_err(Usage::new)?;
+    let rules = Rules::load(&settings.rules).map_err(Usage::new)?;
+    let tls = tls(&settings)?;
+    let reader_gone = Arc::new(Notify::new());
+    let tell = Arc::clone(&reader_gone);
+    let recording = Recording::start(
+        &settings.session,
+        options(&settings),
+        settings.views,
+        Arc::clone(printer),
+        move || tell.notify_one(),
+    )?;
+    printer.say(&greeting(&settings, &tls, &recording, listen, printer));
+
+    let wire = consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
+    let parts = Parts {
+        catalog: Arc::new(catalog),
+        rules: Arc::new(rules),
+        tls,
+        recorder: recording.recorder(),
+    };
+    let stop = stop(signals, reader_gone, Arc::clone(printer));
+    Proxy::new(listener, wire, parts).run(stop).await;
+    let whole = recording.close()?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Our certificates and what we believe. A CA that cannot be made matters only where TLS is to be
+/// opened.
+fn tls(settings: &Settings) -> anyhow::Result<TlsParts> {
+    let trust = Arc::new(Trust::new(&settings.trust).map_err(Usage::new)?);
+    let authority = Authority::load_or_create(&settings.certs).and_then(Interceptor::new);
+    let interceptor = match authority {
+        Ok(interceptor) => Some(Arc::new(interceptor)),
+        Err(error) if settings.intercepts() => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!("TLS cannot be opened in this run: {error}");
+            None
+        }
+    };
+    if let Some(interceptor) = interceptor.clone().filter(|_| settings.intercepts()) {
+        let trust = Arc::clone(&trust);
+        // Keys and roots cost up to 100 ms; what fails here fails again in its flow's row.
+        let _ = std::thread::Builder::new().spawn(move || {
+            let _ = interceptor.prepare();
+            trust.prepare();
+        });
+    }
+    let learned = Arc::new(Learned::load(Some(settings.certs.join("refusals.json"))));
+    Ok(TlsParts { interceptor, trust, learned })
+}
+
+/// What to type into the console, what is written, and how to stop.
+fn greeting(
+    settings: &Settings,
+    tls: &TlsParts,
+    recording: &Recording,
+    listen: std::net::SocketAddr,
+    printer: &Printer,
+) -> String {
+    let mut text = banner::draw(listen, &banner::places(), &printer.look());
+    match recording.directory() {
+        Some(directory) => text.push_str(&format!("Session: {}\n", directory.display())),
+        None => text.push_str("No session is written.\n"),
+    }
+    if !settings.rules.is_empty() {
+        text.push_str(&format!("Rules: {}\n", settings.rules.join(", ")));
+    }
+    if settings.intercepts() && tls.interceptor.is_some() {
+        let file = settings.certs.join("ca.pem");
+        text.push_str(&format!("TLS is opened; the certificate to trust: {}\n", file.display()));
+    }
+    text.push_str("Stop with Ctrl-C.\n");
+    text
+}
+
+/// The options of a run, for whoever reads the session later.
+fn options(settings: &Settings) -> serde_json::Value {
+    let texts = |list: &[consoletap_flow::HostGlob]| -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    };
+    let wire = &settings.proxy;
+    json!({
+        "listen": settings.listen.to_string(),
+        "intercept": texts(&wire.intercept.hosts),
+        "intercept-all": wire.intercept.all,
+        "insecure-upstream": texts(&settings.trust.insecure),
+        "resolve": wire.redirects.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "rules": settings.rules,
+        "keep-whole": wire.keep.whole,
+        "keep-prefix": wire.keep.prefix,
+    })
+}
+
+/// What tells the program to stop. Listening begins early: a signal that comes while the proxy
+/// starts ends it as properly.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Resolves at the first signal, or when nobody reads the JSON lines any more. A second signal
+/// ends the program at once: what was shown is on disk already.
+async fn stop(mut signals: Signals, reader_gone: Arc<Notify>, printer: Arc<Printer>) {
+    tokio::select! {
+        () = signals.next() => {}
+        () = reader_gone.notified() => {}
+    }
+    tokio::spawn(async move {
+        signals.next().await;
+        printer.redraw(Vec::new());
+        std::process::exit(1);
+    });
+}
+
+/// Warnings go to people always, more where it is asked for.
+pub(crate) fn trace(verbose: bool, printer: &Arc<Printer>) {
+    let usual = if verbose { "warn,consoletap=debug" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let colour = printer.look().colour;
+    let printer = Arc::clone(printer);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_writer(move || Tracing(Arc::clone(&printer)))
+        .finish();
+    // It fails only where one is set, which then is the one to use.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

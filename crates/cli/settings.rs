@@ -1,0 +1,229 @@
+//! What was typed and what stands in the settings file, put together and checked: [`Settings`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use consoletap_proxy::Intercept;
+use consoletap_tls::TrustSettings;
+
+use crate::args::RunArgs;
+use crate::exit::Usage;
+use crate::settings_file;
+
+/// What a run does.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// What to keep.
+    pub(crate) session: SessionPlace,
+    /// What to show.
+    pub(crate) views: Views,
+    /// The wire.
+    pub(crate) proxy: consoletap_proxy::Settings,
+    /// The folder of the CA.
+    pub(crate) certs: PathBuf,
+    /// Which servers to believe.
+    pub(crate) trust: TrustSettings,
+    /// Packs and files of rules.
+    pub(crate) rules: Vec<String>,
+    /// Folders of tables.
+    pub(crate) catalog: Vec<PathBuf>,
+}
+
+/// Where the session goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SessionPlace {
+    /// Nowhere.
+    Nowhere,
+    /// A new folder below the usual one.
+    New,
+    /// This folder.
+    Folder(PathBuf),
+}
+
+/// Who is shown what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Views {
+    /// Lines for people.
+    pub(crate) log: bool,
+    /// Lines for programs.
+    pub(crate) json: bool,
+    /// The totals at the end.
+    pub(crate) summary: bool,
+    /// Debug messages.
+    pub(crate) verbose: bool,
+}
+
+impl Settings {
+    /// Reads the settings file, where there is one, and puts it below what was typed.
+    pub(crate) fn read(typed: RunArgs) -> anyhow::Result<Self> {
+        let file = match &typed.config {
+            Some(path) => Some((path.clone(), read_text(path)?)),
+            None => match default_file() {
+                Some(path) if path.exists() => Some((path.clone(), read_text(&path)?)),
+                _ => None,
+            },
+        };
+        let written = match &file {
+            Some((path, text)) => settings_file::parse(path, text).map_err(Usage::new)?,
+            None => RunArgs::default(),
+        };
+        Ok(Self::of(typed.over(written)))
+    }
+
+    fn of(args: RunArgs) -> Self {
+        let host = args.listen_host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let port = args.port.unwrap_or(consoletap_proxy::DEFAULT_LISTEN.port());
+        let session = match args.write {
+            _ if args.no_session => SessionPlace::Nowhere,
+            Some(folder) => SessionPlace::Folder(folder),
+            None => SessionPlace::New,
+        };
+        let views = Views {
+            // Standard error stays readable beside JSON lines, unless it is asked for.
+            log: !args.quiet && (!args.json || args.verbose),
+            json: args.json,
+            summary: !args.quiet,
+            verbose: args.verbose,
+        };
+        let proxy = consoletap_proxy::Settings {
+            allow: args.allow,
+            redirects: args.resolve,
+            intercept: Intercept { all: args.intercept_all, hosts: args.intercept },
+            ..consoletap_proxy::Settings::default()
+        };
+        let trust =
+            TrustSettings { extra_roots: args.upstream_ca, insecure: args.insecure_upstream };
+        Self {
+            listen: SocketAddr::new(host, port),
+            session,
+            views,
+            proxy,
+            certs: args.certs.unwrap_or_else(default_certs),
+            trust,
+            rules: args.rules,
+            catalog: args.catalog,
+        }
+    }
+
+    /// Whether any TLS is to be opened.
+    pub(crate) fn intercepts(&self) -> bool {
+        self.proxy.intercept.all || !self.proxy.intercept.hosts.is_empty()
+    }
+}
+
+impl RunArgs {
+    /// These, and where they say nothing, those. Lists are joined, these first.
+    fn over(self, below: Self) -> Self {
+        let session_typed = self.write.is_some() || self.no_session;
+        Self {
+            port: self.port.or(below.port),
+            listen_host: self.listen_host.or(below.listen_host),
+            write: if session_typed { self.write } else { below.write },
+            no_session: if session_typed { self.no_session } else { below.no_session },
+            quiet: self.quiet || below.quiet,
+            verbose: self.verbose || below.verbose,
+            json: self.json || below.json,
+            intercept: joined(self.intercept, below.intercept),
+            intercept_all: self.intercept_all || below.intercept_all,
+            insecure_upstream: joined(self.insecure_upstream, below.insecure_upstream),
+            upstream_ca: joined(self.upstream_ca, below.upstream_ca),
+            certs: self.certs.or(below.certs),
+            rules: joined(self.rules, below.rules),
+            catalog: joined(self.catalog, below.catalog),
+            resolve: joined(self.resolve, below.resolve),
+            allow: joined(self.allow, below.allow),
+            config: self.config,
+        }
+    }
+}
+
+/// Without what is there already: a pack named twice is no mistake.
+fn joined<T: PartialEq>(mut first: Vec<T>, then: Vec<T>) -> Vec<T> {
+    for item in then {
+        if !first.contains(&item) {
+            first.push(item);
+        }
+    }
+    first
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the settings file {}", path.display()))
+}
+
+/// `$XDG_CONFIG_HOME/consoletap/config.toml`, or below `~/.config`.
+fn default_file() -> Option<PathBuf> {
+    Some(base("XDG_CONFIG_HOME", ".config")?.join("consoletap/config.toml"))
+}
+
+/// In a checkout of the project its own folder, which git ignores; else
+/// `$XDG_DATA_HOME/consoletap/certs`, or below `~/.local/share`; without a home right here.
+fn default_certs() -> PathBuf {
+    if Path::new("crates/cli/main.rs").exists() && Path::new("certs/README.md").exists() {
+        return "certs".into();
+    }
+    base("XDG_DATA_HOME", ".local/share").unwrap_or_default().join("consoletap/certs")
+}
+
+/// A base folder of the XDG specification, which wants relative paths ignored.
+fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(absolute);
+    set.or_else(|| Some(std::env::home_dir().filter(absolute)?.join(below_home)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> RunArgs {
+        settings_file::parse(Path::new("config.toml"), text).unwrap()
+    }
+
+    #[test]
+    fn what_is_typed_wins_and_lists_add_up() {
+        let typed = RunArgs {
+            port: Some(9000),
+            rules: vec!["mine.toml".to_owned(), "firmware-guard".to_owned()],
+            no_session: true,
+            ..RunArgs::default()
+        };
+        let below = written(
+            "port = 1\nwrite = \"s\"\nquiet = true\nrules = [\"firmware-guard\", \"other\"]",
+        );
+        let settings = Settings::of(typed.over(below));
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:9000");
+        assert_eq!(settings.rules, ["mine.toml", "firmware-guard", "other"]);
+        assert_eq!(settings.session, SessionPlace::Nowhere);
+        assert!(!settings.views.log);
+    }
+
+    #[test]
+    fn a_folder_that_is_typed_wins_over_no_session() {
+        let typed = RunArgs { write: Some("here".into()), ..RunArgs::default() };
+        let settings = Settings::of(typed.over(written("no-session = true")));
+        assert_eq!(settings.session, SessionPlace::Folder("here".into()));
+    }
+
+    #[test]
+    fn without_anything_a_new_session_and_a_log() {
+        let settings = Settings::of(RunArgs::default());
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(settings.session, SessionPlace::New);
+        assert!(settings.views.log && settings.views.summary && !settings.intercepts());
+    }
+
+    #[test]
+    fn json_takes_the_place_of_the_log_unless_it_is_asked_for() {
+        let views = |json, verbose, quiet| {
+            Settings::of(RunArgs { json, verbose, quiet, ..RunArgs::default() }).views.log
+        };
+        assert!(!views(true, false, false));
+        assert!(views(true, true, false));
+        assert!(!views(true, true, true));
+    }
+}
