@@ -157,3 +157,38 @@ pub(crate) fn highest_flow(directory: &Path) -> io::Result<u64> {
     }
     Ok(highest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn reading_hostile_lines_never_panics(octets: Vec<u8>, text in "[\\[\\]{}\":,a-z0-9]{0,64}") {
+            let _ = parse(&octets);
+            let _ = parse(text.as_bytes());
+            let _ = parse(format!("{{\"flow\":1,\"at\":{text:?},\"event\":{text}}}").as_bytes());
+        }
+
+        #[test]
+        fn lines_are_cut_as_they_were_joined(octets: Vec<u8>, block in 1_usize..9) {
+            let mut from = BufReader::with_capacity(block, octets.as_slice());
+            let (mut line, mut joined) = (Vec::new(), Vec::new());
+            loop {
+                match cut(&mut from, &mut line).unwrap() {
+                    Cut::End => break,
+                    Cut::Line => { joined.extend_from_slice(&line); joined.push(b'\n'); }
+                    Cut::Torn => joined.extend_from_slice(&line),
+                    Cut::TooLong => unreachable!("no line here is long"),
+                }
+            }
+            proptest::prop_assert_eq!(joined, octets);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_stack_overflow() {
+        let deep = format!("{{\"event\":{}", "[".repeat(1 << 20));
+        assert!(parse(deep.as_bytes()).is_err());
+    }
+}

@@ -439,3 +439,17 @@ fn a_writer_can_be_shared_and_closed_twice() {
     recorder.record(Record::new(opened(2)));
     assert_eq!(writer.stats().lost_events, 1);
 }
+
+/// The document shows each kind of event as this version writes it, so that it cannot rot.
+#[test]
+fn the_document_of_the_format_shows_what_is_written() {
+    let document = include_str!("../../../../docs/session-format.md");
+    for event in sample_of_every_kind() {
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(document.contains(&format!("\n{line}\n")), "docs/session-format.md lacks\n{line}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    create(dir.path()).close();
+    let about = fs::read_to_string(dir.path().join("session.json")).unwrap();
+    assert!(document.contains(&about), "docs/session-format.md lacks\n{about}");
+}
