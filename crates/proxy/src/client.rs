@@ -72,9 +72,10 @@ pub(crate) async fn requests(
         if head.method == "CONNECT" {
             return connect::run(inlet, head, reader, writer, place).await;
         }
-        if one(&inlet, head, &mut reader, &mut writer, keep_alive).await == After::Close {
-            linger(reader, writer).await;
-            return;
+        match one(&inlet, head, &mut reader, &mut writer, keep_alive).await {
+            After::Next => {}
+            After::Close => return linger(reader, writer).await,
+            After::Drop => return,
         }
         reader.shrink();
     }
@@ -159,6 +160,10 @@ async fn next_head(inlet: &Inlet, reader: &mut Reader, served: u64) -> Result<Re
                 let cause = format!("the client connected and sent nothing for {seconds} s");
                 return Err(NoHead::broken(408, cause));
             }
+            Ok(Err(error)) if fresh => {
+                let cause = format!("the client connected and was gone: {error}");
+                return Err(NoHead::broken(None, cause));
+            }
             _ => return Err(NoHead::Over),
         }
     }
@@ -171,6 +176,8 @@ async fn next_head(inlet: &Inlet, reader: &mut Reader, served: u64) -> Result<Re
         Ok(Ok(head)) => Ok(head),
         Ok(Err(ReadError::Closed)) => Err(NoHead::Over),
         Ok(Err(ReadError::Head(error))) => Err(NoHead::broken(error.status(), explain(error))),
+        // Who has finished sending may still listen.
+        Ok(Err(error @ ReadError::Cut)) => Err(NoHead::broken(400, error.to_string())),
         Ok(Err(error)) => Err(NoHead::broken(None, error.to_string())),
         Err(_) => {
             let cause =

@@ -17,6 +17,9 @@ use crate::http2::{self, BodyPart};
 /// went away altogether looks the same. So an answer that does not move is waited for this long.
 const HALF_CLOSED: Duration = Duration::from_secs(15);
 
+/// How long a client may take for the rest of an answer that is not going to be complete.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// The body of a request, as it comes from the client.
 pub(crate) enum RequestBody<'a> {
     /// On an HTTP/1 connection.
@@ -57,14 +60,6 @@ impl RequestBody<'_> {
         match self {
             Self::Http1 { reader, body } => body.next(reader).await,
             Self::Http2 { incoming, .. } => http2::next_frame(incoming).await,
-        }
-    }
-
-    /// Whether more of it, or of the next request, is here already.
-    pub(crate) fn has_more_at_hand(&self) -> bool {
-        match self {
-            Self::Http1 { reader, .. } => !reader.buffered().is_empty(),
-            Self::Http2 { .. } => false,
         }
     }
 
@@ -190,9 +185,7 @@ impl<'a> Answer<'a> {
                     framing => framing,
                 };
                 answer.body = BodyWriter::new(framing, answer.version);
-                let closing = matches!(framing, Framing::Close)
-                    || (framing == Framing::Chunked && answer.version == Version::Http10);
-                answer.keep_alive &= !closing;
+                answer.keep_alive &= answer.body != BodyWriter::UntilClose;
                 if answer.body == BodyWriter::Chunked {
                     headers::announce(&mut fields, framing);
                 }
@@ -225,13 +218,8 @@ impl<'a> Answer<'a> {
     pub(crate) async fn data(&mut self, octets: Bytes, last: bool) -> Result<(), Gone> {
         match self {
             Self::Http1(answer) => {
-                // Enough for the tail of any body to wait without being a copy of note.
-                const TAIL: usize = 1024;
-                if last && octets.len() > TAIL && answer.body == BodyWriter::Plain {
-                    let (most, tail) = octets.split_at(octets.len() - TAIL);
-                    answer.writer.data(most).await?;
-                    answer.writer.flush().await?;
-                    return Ok(answer.writer.data(tail).await?);
+                if last && answer.body == BodyWriter::Plain {
+                    return Ok(answer.writer.data_but_a_tail(&octets).await?);
                 }
                 Ok(answer.body.data(answer.writer, &octets).await?)
             }
@@ -271,19 +259,24 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Breaks the answer off, so that nobody takes it for complete.
-    pub(crate) async fn abort(&mut self) {
+    /// Sends what there is of an answer that is not complete. Whether its framing shows that; if
+    /// not, only a reset can.
+    pub(crate) async fn break_off(&mut self) -> bool {
         match self {
             Self::Http1(answer) => {
-                answer.keep_alive = false;
-                // What came whole may reach the client; the end must not look like one.
-                let _ = answer.writer.flush().await;
-                if answer.body == BodyWriter::Plain {
-                    answer.writer.half().reset_on_close();
-                }
+                let sent = tokio::time::timeout(LAST_WORDS, answer.writer.flush()).await;
+                sent.is_ok_and(|sent| sent.is_ok()) && answer.body != BodyWriter::UntilClose
             }
             // Dropping the sender without an end resets the stream.
-            Self::Http2(_) => {}
+            Self::Http2(_) => true,
+        }
+    }
+
+    /// Makes the connection end in a reset: there is nobody, or nobody must take the end for the
+    /// end of the answer.
+    pub(crate) fn reset(&mut self) {
+        if let Self::Http1(answer) = self {
+            answer.writer.half().reset_on_close();
         }
     }
 }

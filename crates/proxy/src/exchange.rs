@@ -9,7 +9,7 @@ use consoletap_catalog::Query;
 use consoletap_filter::Subject;
 use consoletap_flow::{
     Authority, Classification, Client, Failure, FlowId, Headers, Kind, Opened, RequestHead, Scheme,
-    Side, State, Target, Timings, Url,
+    Side, State, Target, Timings, Url, Version,
 };
 use consoletap_rules::Decision;
 use tokio::net::TcpStream;
@@ -50,8 +50,10 @@ pub(crate) struct Inside {
 pub(crate) enum After {
     /// The next request.
     Next,
-    /// Nothing.
+    /// Nothing, but the client may still read what it was sent.
     Close,
+    /// Nothing at all: it is gone, or must not take the end for the end of its answer.
+    Drop,
 }
 
 /// Serves one request.
@@ -113,10 +115,20 @@ impl Request<'_> {
         matches!(self.head.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
     }
 
+    /// Whether the client may hold its body back until the server asks for it.
+    fn awaits_continue(&self) -> bool {
+        self.head.version == Version::Http11 && headers::expects_continue(&self.head.headers)
+    }
+
     /// The fields for the server.
     fn fields(&self, inlet: &Inlet, upgrade: Option<&str>) -> Headers {
         let mut fields = self.head.headers.clone();
         headers::strip_hop_by_hop(&mut fields);
+        headers::say_length_once(&mut fields);
+        if self.head.version == Version::Http10 {
+            // RFC 9110 10.1.1: there is no 100 in HTTP/1.0, so nobody waits for one.
+            fields.remove("expect");
+        }
         headers::set_host(&mut fields, self.url.scheme, &self.url.authority);
         if self.decision.rewrites() {
             rewrite::ask_for_all(&mut fields);
@@ -250,6 +262,8 @@ async fn serve(
 
     let mut kept = inlet.shared.upstreams.reuse(&key, repeatable && upgrade.is_none());
     loop {
+        // A new connection is not stale, whatever comes of it: nothing is tried without end.
+        let may_be_stale = kept.is_some() && repeatable;
         let upstream = match kept.take() {
             Some(upstream) => upstream,
             None => match open(inlet, &key, &mut flow.timings).await {
@@ -269,14 +283,14 @@ async fn serve(
         };
         let (ending, connection) = match upstream {
             Upstream::Http1(mut connection) => {
-                let ending = over_http1(&mut exchange, &fields, bodiless, &mut connection).await;
+                let ending = over_http1(&mut exchange, &fields, repeatable, &mut connection).await;
                 (ending, Some(connection))
             }
             Upstream::Http2(sender, server) => {
                 exchange.flow.server = server;
                 let method = &request.head.method;
                 match AnswerSource::http2(&sender, method, &request.url, &fields, bodiless) {
-                    Some((from, into)) => (exchange.run(from, into, repeatable).await, None),
+                    Some((from, into)) => (exchange.run(from, into, may_be_stale).await, None),
                     None => (Ending::NoAnswer("HTTP/2 cannot carry this request".to_owned()), None),
                 }
             }
@@ -286,21 +300,30 @@ async fn serve(
             Ending::Switched => {
                 return switched(flow, source, answer, connection).await;
             }
-            Ending::Complete { reusable, trailers } => {
+            Ending::Complete { reusable, ended, trailers } => {
                 let whole = source.is_done();
                 if let Some(connection) = connection.filter(|_| reusable && whole) {
-                    inlet.shared.upstreams.keep(key, connection);
+                    inlet.shared.upstreams.keep(key, *connection);
                 }
                 if !whole {
                     answer.close_after();
                 }
                 flow.finish(State::Complete, None).wait().await;
-                let sent = answer.end(trailers.as_ref()).await;
-                return if sent.is_ok() { after(&answer) } else { After::Close };
+                if !ended && !end_in_time(inlet, &mut answer, trailers.as_ref()).await {
+                    answer.reset();
+                    return After::Drop;
+                }
+                return after(&answer);
             }
             ending => return broken(&request, &mut flow, &source, &mut answer, ending).await,
         }
     }
+}
+
+/// Sends the end of an answer, to a client that takes it.
+async fn end_in_time(inlet: &Inlet, answer: &mut Answer<'_>, trailers: Option<&Headers>) -> bool {
+    let idle = inlet.shared.settings.deadlines.idle;
+    tokio::time::timeout(idle, answer.end(trailers)).await.is_ok_and(|sent| sent.is_ok())
 }
 
 /// What a connection must be good for to serve this request.
@@ -325,12 +348,12 @@ async fn open(inlet: &Inlet, key: &Key, timings: &mut Timings) -> Result<Upstrea
 async fn over_http1(
     exchange: &mut Exchange<'_, '_>,
     fields: &Headers,
-    bodiless: bool,
+    repeatable: bool,
     connection: &mut Http1Connection,
 ) -> Ending {
     let Exchange { request, .. } = exchange;
     let framing = match exchange.source.expected() {
-        _ if bodiless => Framing::Empty,
+        _ if exchange.source.is_done() => Framing::Empty,
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
@@ -338,13 +361,13 @@ async fn over_http1(
     headers::announce(&mut fields, framing);
     connection.writer.request_head(&request.head.method, &request.url.path, &fields);
     exchange.flow.server = connection.server;
-    let stale_possible = connection.reused;
+    let may_be_stale = connection.reused && repeatable;
     let into = RequestSink::Http1 {
         writer: &mut connection.writer,
-        body: BodyWriter::new(framing, consoletap_flow::Version::Http11),
+        body: BodyWriter::new(framing, Version::Http11),
         ended: false,
     };
-    exchange.run(AnswerSource::Http1(&mut connection.reader), into, stale_possible).await
+    exchange.run(AnswerSource::Http1(&mut connection.reader), into, may_be_stale).await
 }
 
 /// There is no way to the server.
@@ -389,8 +412,12 @@ async fn broken(
     };
     let Some(status) = status else {
         flow.finish(state, Some(failure)).wait().await;
-        answer.abort().await;
-        return After::Close;
+        // What waits for a client that is gone may have been sent in part: it is left alone.
+        if state == State::Truncated && answer.break_off().await {
+            return After::Close;
+        }
+        answer.reset();
+        return After::Drop;
     };
     if !source.is_done() {
         answer.close_after();

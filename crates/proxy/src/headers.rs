@@ -21,6 +21,9 @@ const HOP_BY_HOP: [&str; 7] = [
 const NEVER_DROPPED: [&str; 5] =
     ["content-length", "host", "content-encoding", "content-range", "content-type"];
 
+/// Fields that may not come behind a body (RFC 9110 6.5.1): they say how to read it, or whose it is.
+const NOT_IN_TRAILERS: [&str; 4] = ["content-length", "host", "trailer", "content-encoding"];
+
 /// Removes what concerns the connection only. `Trailer` stays: trailers are passed on.
 pub(crate) fn strip_hop_by_hop(headers: &mut Headers) {
     let named: Vec<Vec<u8>> = headers
@@ -34,6 +37,12 @@ pub(crate) fn strip_hop_by_hop(headers: &mut Headers) {
         !HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
             && !named.iter().any(|named| name.as_bytes().eq_ignore_ascii_case(named))
     });
+}
+
+/// Removes from trailers what a reader could take for a part of the head.
+pub(crate) fn clean_trailers(trailers: &mut Headers) {
+    strip_hop_by_hop(trailers);
+    trailers.retain(|field| !NOT_IN_TRAILERS.iter().any(|name| field.is(name)));
 }
 
 /// Whether the connection stays open after this message (RFC 9112 9.3).
@@ -52,10 +61,9 @@ pub(crate) fn keeps_alive(version: Version, headers: &Headers) -> bool {
 /// The protocol that a request asks to upgrade to, where it does so properly (RFC 9110 7.8).
 pub(crate) fn upgrade(version: Version, headers: &Headers) -> Option<String> {
     let asked = headers.elements("connection").any(|token| token.eq_ignore_ascii_case(b"upgrade"));
-    (asked && version == Version::Http11)
-        .then(|| headers.text("upgrade"))
-        .flatten()
-        .map(str::to_owned)
+    let protocol = headers.text("upgrade").filter(|_| asked && version == Version::Http11)?;
+    // h2c is HTTP, and what is said in HTTP is not passed on unseen; RFC 9113 3.1 has retired it.
+    (!protocol.eq_ignore_ascii_case("h2c")).then(|| protocol.to_owned())
 }
 
 /// Puts the fields of an upgrade back, which [`strip_hop_by_hop`] removed.
@@ -69,6 +77,26 @@ pub(crate) fn announce(headers: &mut Headers, framing: Framing) {
     if framing == Framing::Chunked {
         push(headers, "Transfer-Encoding", "chunked");
     }
+}
+
+/// Makes one field of a length that was said more than once (RFC 9112 6.3). The framing was read
+/// already, so they all say the same.
+pub(crate) fn say_length_once(headers: &mut Headers) {
+    let length = headers.elements("content-length").next().map(<[u8]>::to_vec);
+    let Some(length) = length.filter(|length| {
+        headers.all("content-length").count() > 1
+            || headers.get("content-length").is_some_and(|value| value.len() > length.len())
+    }) else {
+        return;
+    };
+    if let Ok(field) = Header::new("Content-Length", length) {
+        headers.set(field);
+    }
+}
+
+/// Whether the client waits with its body until the server has asked for it (RFC 9110 10.1.1).
+pub(crate) fn expects_continue(headers: &Headers) -> bool {
+    headers.elements("expect").any(|element| element.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Makes `Host` say what the target says (RFC 9112 3.2.2): a field that agrees stays as it was

@@ -217,19 +217,15 @@ impl ServerBody<'_> {
             Self::Http2(incoming) => hyper::body::Body::size_hint(&**incoming).exact(),
         }
     }
-
-    /// Whether more is here already, so that what was written can wait for it.
-    pub(crate) fn has_more_at_hand(&self) -> bool {
-        match self {
-            Self::Http1 { reader, body } => !body.is_done() && !reader.buffered().is_empty(),
-            Self::Http2(_) => false,
-        }
-    }
 }
 
 /// Whether a server's connection can serve another request after this answer.
 pub(crate) fn is_reusable(head: &ResponseHead, framing: Framing) -> bool {
-    framing != Framing::Close
+    // A 204 that announces a body may send it, and what comes then is no answer.
+    let clean =
+        head.status != 204 || head.headers.elements("content-length").all(|length| length == b"0");
+    clean
+        && framing != Framing::Close
         && head.version != Version::Http2
         && crate::headers::keeps_alive(head.version, &head.headers)
 }

@@ -67,7 +67,7 @@ pub(crate) struct Upstreams {
 
 #[derive(Default)]
 struct Idle {
-    http1: HashMap<Key, Vec<Box<Http1Connection>>>,
+    http1: HashMap<Key, Vec<Http1Connection>>,
     http2: HashMap<Key, (Http2Sender, Option<SocketAddr>)>,
     count: usize,
 }
@@ -100,7 +100,7 @@ impl Upstreams {
             let young = age < self.idle_limit && (repeatable || age < FRESH);
             if young && is_open(&mut connection) {
                 connection.reused = true;
-                return Some(Upstream::Http1(connection));
+                return Some(Upstream::Http1(Box::new(connection)));
             }
         }
     }
@@ -177,7 +177,7 @@ impl Upstreams {
     }
 
     /// Keeps a connection after a clean, fully read exchange.
-    pub(crate) fn keep(&self, key: Key, mut connection: Box<Http1Connection>) {
+    pub(crate) fn keep(&self, key: Key, mut connection: Http1Connection) {
         connection.idle_since = Instant::now();
         connection.reader.shrink();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

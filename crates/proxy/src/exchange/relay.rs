@@ -1,12 +1,15 @@
 //! Both directions of one exchange at once: a server may answer before the request is through,
 //! and a console may go away at any time.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use consoletap_flow::{Headers, ResponseHead, Timings};
 use consoletap_rules::Context;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::console::{Answer, Gone, RequestBody};
@@ -20,11 +23,21 @@ use crate::serve;
 use crate::server::{AnswerSource, NoAnswer, RequestSink, ServerAnswer, ServerBody, is_reusable};
 use crate::tap::Tap;
 
+/// How long a request may stand still that a server has answered already, on a connection which
+/// it is going to close. It may be closed by now, and nothing but sending more would tell.
+const AFTER_LAST_ANSWER: Duration = Duration::from_secs(2);
+
 /// How an exchange ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
     /// The answer is through, but for its end.
-    Complete { reusable: bool, trailers: Option<Headers> },
+    Complete {
+        /// Whether the server's connection can serve another request.
+        reusable: bool,
+        /// Whether its end is through, too: it came before the request was.
+        ended: bool,
+        trailers: Option<Headers>,
+    },
     /// 101: the client has its head, and the octets behind it are no HTTP.
     Switched,
     /// A kept connection was closed before it took the request: another one may.
@@ -60,6 +73,8 @@ struct Progress {
     taken: AtomicU64,
     /// The request is through, or the server takes no more of it.
     request_done: AtomicBool,
+    /// Told when it is.
+    through: Notify,
     /// The client got the head of an answer.
     answered: AtomicBool,
 }
@@ -92,24 +107,60 @@ impl Exchange<'_, '_> {
             progress: &progress,
         };
         let source = &mut *self.source;
-        let client_side = async {
+        let mut client_side = pin!(async {
             if !bodiless {
                 upload(source, &mut into, request_tap, &progress, idle).await?;
             }
+            progress.through.notify_one();
             source.gone(&progress.taken).await;
-            Err::<std::convert::Infallible, _>(Ending::ClientGone(
-                "the client closed the connection".to_owned(),
-            ))
-        };
-        tokio::select! {
+            Err::<Infallible, _>(Ending::ClientGone("the client closed the connection".to_owned()))
+        });
+        let ending = tokio::select! {
             biased;
             ending = download.run(from, may_be_stale && bodiless) => ending,
-            Err(ending) = client_side => match ending {
+            Err(ending) = &mut client_side => match ending {
                 Ending::BadRequest(cause) if progress.answered.load(Ordering::Relaxed) => {
                     Ending::ClientGone(cause)
                 }
                 ending => ending,
             },
+        };
+        let awaited = progress.sent.load(Ordering::Relaxed) > 0 || !self.request.awaits_continue();
+        match ending {
+            Ending::Complete { reusable, trailers, .. }
+                if awaited && !progress.request_done.load(Ordering::Relaxed) =>
+            {
+                // The server answered before it had everything. The client gets the answer now,
+                // and the server the rest, as long as they keep at it.
+                match timeout(idle, self.answer.end(trailers.as_ref())).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(Gone)) => return gone(Gone),
+                    Err(_) => return takes_nothing(idle),
+                }
+                let patience = if reusable { idle } else { AFTER_LAST_ANSWER.min(idle) };
+                tokio::select! {
+                    () = progress.through.notified() => {}
+                    _ = &mut client_side => {}
+                    () = progress.stands_still(patience) => {}
+                }
+                Ending::Complete { reusable, ended: true, trailers: None }
+            }
+            ending => ending,
+        }
+    }
+}
+
+impl Progress {
+    /// Resolves once the request has not moved for so long.
+    async fn stands_still(&self, patience: Duration) {
+        let mut before = self.sent.load(Ordering::Relaxed);
+        loop {
+            tokio::time::sleep(patience).await;
+            let after = self.sent.load(Ordering::Relaxed);
+            if after == before {
+                return;
+            }
+            before = after;
         }
     }
 }
@@ -123,16 +174,25 @@ async fn upload(
     progress: &Progress,
     idle: Duration,
 ) -> Result<(), Ending> {
-    // The head goes first, alone if need be: with `Expect: 100-continue` nothing follows before
-    // the server asks for it.
-    if !source.has_more_at_hand() && into.flush().await.is_err() {
-        progress.request_done.store(true, Ordering::Relaxed);
-        return Ok(());
-    }
     loop {
-        let frame = match timeout(idle, source.next()).await {
+        let next = tokio::select! {
+            biased;
+            next = source.next() => Ok(next),
+            // Nothing more is at hand, so what there is goes now: the head alone, if need be. With
+            // `Expect: 100-continue` nothing follows before the server has seen that.
+            () = std::future::ready(()) => {
+                if into.flush().await.is_err() {
+                    break;
+                }
+                timeout(idle, source.next()).await
+            }
+        };
+        let frame = match next {
             Ok(Ok(Some(frame))) => frame,
-            Ok(Ok(None)) => break,
+            Ok(Ok(None)) => {
+                let _ = into.end().await;
+                break;
+            }
             Ok(Err(BodyError::Cut | BodyError::Io(_) | BodyError::Http2(_))) => {
                 return Err(Ending::ClientGone(
                     "the client stopped sending its request".to_owned(),
@@ -145,24 +205,22 @@ async fn upload(
                 return Err(Ending::ClientGone(cause));
             }
         };
-        let octets = match &frame {
+        let (frame, octets) = match frame {
             Frame::Data(octets) => {
-                tap.see(octets);
-                octets.len() as u64
+                tap.see(&octets);
+                let count = octets.len() as u64;
+                (Frame::Data(octets), count)
             }
-            Frame::Trailers(_) => 0,
+            Frame::Trailers(mut fields) => {
+                headers::clean_trailers(&mut fields);
+                (Frame::Trailers(fields), 0)
+            }
         };
-        let sent = async {
-            into.frame(frame).await?;
-            if source.has_more_at_hand() { Ok(()) } else { into.flush().await }
-        };
-        if sent.await.is_err() {
-            progress.request_done.store(true, Ordering::Relaxed);
-            return Ok(());
+        if into.frame(frame).await.is_err() {
+            break;
         }
         progress.sent.fetch_add(octets, Ordering::Relaxed);
     }
-    let _ = into.end().await;
     progress.request_done.store(true, Ordering::Relaxed);
     Ok(())
 }
@@ -259,6 +317,8 @@ impl Download<'_, '_> {
     async fn pass_interim_on(&mut self, mut head: ResponseHead) -> Result<(), Ending> {
         self.log.tell(consoletap_flow::Happening::Interim(Box::new(head.clone())));
         headers::strip_hop_by_hop(&mut head.headers);
+        // RFC 9110 8.6: there is no length in a 1xx or 204, and who believes it waits for ever.
+        head.headers.remove("content-length");
         self.answer.interim(&head).await.map(|_| ()).map_err(gone)
     }
 
@@ -283,6 +343,10 @@ impl Download<'_, '_> {
             && !headers::binds_connection(&self.request.head.headers);
         let mut fields = head.headers;
         headers::strip_hop_by_hop(&mut fields);
+        headers::say_length_once(&mut fields);
+        if head.status == 204 {
+            fields.remove("content-length");
+        }
         if self.inlet.shared.settings.via {
             headers::add_via(&mut fields, head.version, &self.inlet.shared.pseudonym);
         }
@@ -295,6 +359,12 @@ impl Download<'_, '_> {
         }
         let reason = if head.reason.is_empty() { serve::reason(head.status) } else { &head.reason };
         self.progress.answered.store(true, Ordering::Relaxed);
+        if !self.progress.request_done.load(Ordering::Relaxed)
+            && (!reusable || self.request.awaits_continue())
+        {
+            // What the client sends from here on, its body or the next request, cannot be told.
+            self.answer.close_after();
+        }
 
         let holds = self.request.decision.rewrites() && head.status == 200;
         if holds && framing != Framing::Empty {
@@ -303,7 +373,7 @@ impl Download<'_, '_> {
         self.tap.expect(body.expected());
         self.answer.head(head.status, reason, fields, framing).map_err(gone)?;
         let trailers = self.stream(&mut body).await?;
-        Ok(Ending::Complete { reusable: reusable && body.is_done(), trailers })
+        Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers })
     }
 
     /// Streams a body, with back-pressure: nothing is read before what was read is on its way.
@@ -311,18 +381,29 @@ impl Download<'_, '_> {
         let idle = self.inlet.shared.settings.deadlines.idle;
         let mut trailers = None;
         loop {
-            if !body.is_done() && !body.has_more_at_hand() {
-                self.answer.flush().await.map_err(gone)?;
-            }
-            let frame = match timeout(idle, body.next()).await {
-                Ok(Ok(Some(frame))) => frame,
+            let next = tokio::select! {
+                biased;
+                next = body.next() => Ok(next),
+                // Nothing more is at hand, so what there is goes now.
+                () = std::future::ready(()) => {
+                    match timeout(idle, self.answer.flush()).await {
+                        Ok(sent) => sent.map_err(gone)?,
+                        Err(_) => return Err(takes_nothing(idle)),
+                    }
+                    timeout(idle, body.next()).await
+                }
+            };
+            match next {
+                Ok(Ok(Some(Frame::Data(octets)))) => {
+                    self.send(octets, body.is_done(), idle).await?
+                }
+                Ok(Ok(Some(Frame::Trailers(mut fields)))) => {
+                    headers::clean_trailers(&mut fields);
+                    trailers = Some(fields);
+                }
                 Ok(Ok(None)) => return Ok(trailers),
                 Ok(Err(error)) => return Err(truncated(&error)),
                 Err(_) => return Err(truncated(&BodyError::Idle(idle.as_secs()))),
-            };
-            match frame {
-                Frame::Data(octets) => self.send(octets, body.is_done(), idle).await?,
-                Frame::Trailers(fields) => trailers = Some(fields),
             }
         }
     }
@@ -332,10 +413,7 @@ impl Download<'_, '_> {
         self.tap.see(&octets);
         match timeout(idle, self.answer.data(octets, last)).await {
             Ok(sent) => sent.map_err(gone)?,
-            Err(_) => {
-                let cause = format!("the client took nothing for {} s", idle.as_secs());
-                return Err(Ending::ClientGone(cause));
-            }
+            Err(_) => return Err(takes_nothing(idle)),
         }
         self.progress.taken.fetch_add(length, Ordering::Relaxed);
         self.log.progress(self.progress.sent.load(Ordering::Relaxed), self.tap.bytes());
@@ -364,7 +442,11 @@ impl Download<'_, '_> {
                     self.send(beginning.into(), false, idle).await?;
                 }
                 let trailers = self.stream(&mut body).await?;
-                return Ok(Ending::Complete { reusable: reusable && body.is_done(), trailers });
+                return Ok(Ending::Complete {
+                    reusable: reusable && body.is_done(),
+                    ended: false,
+                    trailers,
+                });
             }
             // Nothing was passed on yet, so the client can be told.
             Err(error) => return Err(Ending::NoAnswer(format!("the answer broke off: {error}"))),
@@ -382,12 +464,16 @@ impl Download<'_, '_> {
         if !changed.body.is_empty() {
             self.send(changed.body.into(), true, idle).await?;
         }
-        Ok(Ending::Complete { reusable: reusable && body.is_done(), trailers: None })
+        Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers: None })
     }
 }
 
 fn gone(_: Gone) -> Ending {
     Ending::ClientGone("the client closed the connection".to_owned())
+}
+
+fn takes_nothing(idle: Duration) -> Ending {
+    Ending::ClientGone(format!("the client took nothing for {} s", idle.as_secs()))
 }
 
 fn truncated(error: &BodyError) -> Ending {

@@ -191,16 +191,12 @@ impl BodyReader {
     async fn trailers(&mut self, reader: &mut Reader) -> Result<Headers, BodyError> {
         loop {
             let buffered = reader.buffered();
-            if buffered.starts_with(b"\r\n") {
-                reader.skip(2);
-                return Ok(Headers::default());
-            }
-            if let Some(at) = memchr::memmem::find(buffered, b"\r\n\r\n") {
-                if at + 4 > self.limits.trailers.head {
+            if let Some(end) = end_of_trailers(buffered)? {
+                if end > self.limits.trailers.head {
                     return Err(HeadError::TooLarge(self.limits.trailers.head).into());
                 }
-                let trailers = parse_trailers(&buffered[..at + 4], self.limits.trailers)?;
-                reader.skip(at + 4);
+                let trailers = parse_trailers(&buffered[..end], self.limits.trailers)?;
+                reader.skip(end);
                 return Ok(trailers);
             }
             if buffered.len() > self.limits.trailers.head {
@@ -209,6 +205,20 @@ impl BodyReader {
             more(reader).await?;
         }
     }
+}
+
+/// Behind the empty line that ends trailers, where it is there. Unlike in a head no line may end
+/// with LF alone: who takes that for an end and who does not would disagree on the next request.
+fn end_of_trailers(octets: &[u8]) -> Result<Option<usize>, BodyError> {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', octets) {
+        match &octets[start..end] {
+            b"\r" => return Ok(Some(end + 1)),
+            [.., b'\r'] => start = end + 1,
+            _ => return Err(BodyError::Chunk("a line ends with LF alone")),
+        }
+    }
+    Ok(None)
 }
 
 /// Some octets of `remaining`, at least one.

@@ -10,7 +10,7 @@ use crate::settings::Limits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeadError {
     /// The first line is longer than allowed.
-    #[error("the request line is longer than {0} bytes")]
+    #[error("the first line is longer than {0} bytes")]
     LongLine(usize),
     /// The head is larger than allowed.
     #[error("the head is larger than {0} bytes")]
@@ -61,7 +61,8 @@ pub(crate) fn parse_request(octets: &[u8], limits: HeadLimits) -> Result<Request
     let room = limits.fields.min(MOST_FIELDS);
     let mut request = httparse::Request::new(&mut fields[..room]);
     match request.parse(octets) {
-        Ok(Status::Complete(_)) => {}
+        Ok(Status::Complete(end)) if end == octets.len() => {}
+        Ok(Status::Complete(_)) => return Err(HeadError::Malformed("the head ends too early")),
         Ok(Status::Partial) => return Err(HeadError::Malformed("the head is not complete")),
         // The tokeniser says so of anything that stands where the version should.
         Err(httparse::Error::Version) if !names_a_version(octets) => {
@@ -91,7 +92,8 @@ pub(crate) fn parse_response(octets: &[u8], limits: HeadLimits) -> Result<Respon
     let room = limits.fields.min(MOST_FIELDS);
     let mut response = httparse::Response::new(&mut fields[..room]);
     match ParserConfig::default().parse_response(&mut response, octets) {
-        Ok(Status::Complete(_)) => {}
+        Ok(Status::Complete(end)) if end == octets.len() => {}
+        Ok(Status::Complete(_)) => return Err(HeadError::Malformed("the head ends too early")),
         Ok(Status::Partial) => return Err(HeadError::Malformed("the head is not complete")),
         Err(error) => return Err(explain(error, room)),
     }
@@ -116,6 +118,10 @@ pub(crate) fn parse_trailers(octets: &[u8], limits: HeadLimits) -> Result<Header
     let mut fields = [EMPTY_HEADER; MOST_FIELDS];
     let room = limits.fields.min(MOST_FIELDS);
     match httparse::parse_headers(octets, &mut fields[..room]) {
+        // A line that ends with LF alone would end the trailers where others see them go on.
+        Ok(Status::Complete((end, _))) if end != octets.len() => {
+            Err(HeadError::Malformed("a line ends with LF alone"))
+        }
         Ok(Status::Complete((_, fields))) => {
             let shared = Bytes::copy_from_slice(octets);
             headers(fields, |part| share(&shared, octets, part))

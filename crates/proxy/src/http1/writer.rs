@@ -69,6 +69,21 @@ impl Writer {
         self.half.write_all(octets).await
     }
 
+    /// Sends octets, but for a tail that stays behind what waits until it is flushed.
+    pub(crate) async fn data_but_a_tail(&mut self, octets: &[u8]) -> io::Result<()> {
+        const TAIL: usize = 1024;
+        if self.waiting.len() + octets.len() <= GATHER {
+            self.waiting.extend_from_slice(octets);
+            return Ok(());
+        }
+        let (most, tail) = octets.split_at(octets.len().saturating_sub(TAIL));
+        self.send_waiting().await?;
+        self.half.write_all(most).await?;
+        self.half.flush().await?;
+        self.waiting.extend_from_slice(tail);
+        Ok(())
+    }
+
     /// Sends what waits.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         self.send_waiting().await?;
@@ -97,6 +112,8 @@ pub(crate) enum BodyWriter {
     Plain,
     /// Chunked.
     Chunked,
+    /// Octets until the connection ends, for a client that knows no chunks.
+    UntilClose,
 }
 
 impl BodyWriter {
@@ -104,13 +121,14 @@ impl BodyWriter {
     pub(crate) fn new(framing: Framing, to: Version) -> Self {
         match framing {
             Framing::Chunked if to == Version::Http11 => Self::Chunked,
-            Framing::Chunked | Framing::Empty | Framing::Length(_) | Framing::Close => Self::Plain,
+            Framing::Chunked | Framing::Close => Self::UntilClose,
+            Framing::Empty | Framing::Length(_) => Self::Plain,
         }
     }
 
     /// Puts a part behind what waits; trailers wait for [`Self::end`].
     pub(crate) async fn data(self, writer: &mut Writer, octets: &[u8]) -> io::Result<()> {
-        if self == Self::Plain || octets.is_empty() {
+        if self != Self::Chunked || octets.is_empty() {
             return writer.data(octets).await;
         }
         let _ = write!(writer.waiting, "{:x}\r\n", octets.len());
@@ -122,7 +140,10 @@ impl BodyWriter {
     pub(crate) fn end(self, writer: &mut Writer, trailers: Option<&Headers>) {
         if self == Self::Chunked {
             writer.waiting.extend_from_slice(b"0\r\n");
-            writer.fields(trailers.unwrap_or(&Headers::default()));
+            match trailers {
+                Some(trailers) => writer.fields(trailers),
+                None => writer.waiting.extend_from_slice(b"\r\n"),
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! A proxy with a recorder that remembers, and a raw client.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use consoletap_catalog::Catalog;
@@ -9,7 +9,6 @@ use consoletap_flow::{Event, Flow, Happening, Record, Recorder};
 use consoletap_proxy::{Listener, Parts, Proxy, Settings, TlsParts};
 use consoletap_rules::Rules;
 use consoletap_tls::{Authority, Interceptor, Learned, Trust, TrustSettings};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -40,8 +39,15 @@ pub(crate) struct Tested {
     pub(crate) ca_pem: String,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
-    _certs: TempDir,
 }
+
+/// One authority for all tests, since its RSA keys take longer to make than most tests to run.
+static IDENTITY: LazyLock<(Arc<Interceptor>, String)> = LazyLock::new(|| {
+    let certs = tempfile::tempdir().unwrap();
+    let authority = Authority::load_or_create(&certs.path().join("certs")).unwrap();
+    let ca_pem = authority.certificate_pem().to_owned();
+    (Arc::new(Interceptor::new(authority).unwrap()), ca_pem)
+});
 
 /// How a test wants its proxy.
 #[derive(Default)]
@@ -57,16 +63,14 @@ impl Tested {
     }
 
     pub(crate) async fn with(wanted: Wanted) -> Self {
-        let certs = tempfile::tempdir().unwrap();
-        let authority = Authority::load_or_create(&certs.path().join("certs")).unwrap();
-        let ca_pem = authority.certificate_pem().to_owned();
+        let (interceptor, ca_pem) = &*IDENTITY;
         let memory = Arc::new(Memory::default());
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let parts = Parts {
             catalog: Arc::new(Catalog::builtin()),
             rules: Arc::new(Rules::load(&wanted.rules).unwrap()),
             tls: TlsParts {
-                interceptor: Some(Arc::new(Interceptor::new(authority).unwrap())),
+                interceptor: Some(Arc::clone(interceptor)),
                 trust: Arc::new(Trust::new(&wanted.trust).unwrap()),
                 learned: Arc::new(Learned::load(None)),
             },
@@ -78,7 +82,7 @@ impl Tested {
         let running = tokio::spawn(proxy.run(async {
             let _ = stopped.await;
         }));
-        Self { address, memory, ca_pem, stop, running, _certs: certs }
+        Self { address, memory, ca_pem: ca_pem.clone(), stop, running }
     }
 
     /// Resolves once every flow that began has ended.
@@ -148,10 +152,15 @@ impl Client {
 
     /// Everything until the connection ends.
     pub(crate) async fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest_octets().await).into_owned()
+    }
+
+    /// The same where it is no text.
+    pub(crate) async fn rest_octets(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.read);
         let read = tokio::time::timeout(LIMIT, self.tcp.read_to_end(&mut rest));
         let _ = read.await.expect("the proxy ends the connection");
-        String::from_utf8_lossy(&rest).into_owned()
+        rest
     }
 
     /// Reads until `end` has come, and gives everything up to it.
