@@ -128,10 +128,8 @@ impl<'a> Cells<'a> {
         let flow = line.flow;
         let method = flow.request.as_ref().map_or("-", |request| request.method.as_str());
         let (host, path) = address(flow);
-        let size = match flow.kind {
-            Kind::Http | Kind::Refused => flow.response_bytes,
-            _ => flow.request_bytes.saturating_add(flow.response_bytes),
-        };
+        // Both ways: of an upload the answer alone would say nothing.
+        let size = flow.request_bytes.saturating_add(flow.response_bytes);
         Self {
             number: line.numbered.then(|| flow.id.to_string()),
             time: clock(flow, zone),

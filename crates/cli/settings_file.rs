@@ -209,7 +209,8 @@ fn nearest(key: &str) -> Option<&'static str> {
     let key = key.replace('_', "-").to_lowercase();
     let distance = |known: &'static str| (edits(&key, known), known);
     let (edits, known) = KEYS.into_iter().map(distance).min()?;
-    (edits <= known.len() / 3).then_some(known)
+    // Two letters that changed places are two edits.
+    (edits <= (known.len() / 3).max(2) && edits < key.len()).then_some(known)
 }
 
 /// The Levenshtein distance: characters to insert, remove or replace.
@@ -284,6 +285,7 @@ mod tests {
             ("port = 70000", "1: `port` wants a number from 0 to 65535, and there is 70000"),
             ("qiet = true", "1: there is no key `qiet`; did you mean `quiet`?"),
             ("no_session = true", "1: there is no key `no_session`; did you mean `no-session`?"),
+            ("prot = 1", "1: there is no key `prot`; did you mean `port`?"),
             ("quiet = 1", "1: `quiet` wants true or false, and there is 1"),
             ("rules = \"a\"", "1: `rules` wants a list, as [\"…\", \"…\"], and there is \"a\""),
             ("write = \"a\"\nno-session = true", "1: `write` and `no-session` cannot both be set"),
