@@ -116,12 +116,11 @@ pub(crate) struct RunArgs {
     /// Open all TLS that the console lets us open
     #[arg(long)]
     pub(crate) intercept_all: bool,
-    /// Believe servers without a valid certificate: all, or with `=` these hosts (repeatable)
+    /// Believe these servers without a valid certificate (repeatable); all, where none is named
     #[arg(
         long,
         value_name = "HOST-GLOB",
         num_args = 0..=1,
-        require_equals = true,
         default_missing_value = "*"
     )]
     pub(crate) insecure_upstream: Vec<HostGlob>,
@@ -190,7 +189,7 @@ mod tests {
         };
         assert_eq!(hosts("consoletap --insecure-upstream"), ["*"]);
         assert_eq!(
-            hosts("consoletap --insecure-upstream=a.b --insecure-upstream=c.d"),
+            hosts("consoletap --insecure-upstream=a.b --insecure-upstream c.d"),
             ["a.b", "c.d"]
         );
     }

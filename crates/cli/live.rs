@@ -23,6 +23,10 @@ use crate::terminal::Printer;
 /// Flows that wait to be drawn. A terminal that is further behind loses lines.
 const QUEUE: usize = 1024;
 
+/// Lines of so long go out together. Nobody sees it, and under load whoever brings a line need not
+/// wake this thread for it.
+const GATHER: Duration = Duration::from_millis(15);
+
 /// How often the block of transfers is drawn anew.
 const REDRAW: Duration = Duration::from_millis(250);
 
@@ -120,6 +124,9 @@ struct Drawing {
 impl Drawing {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Some(first) = self.next(messages) {
+            if first.is_some() {
+                thread::sleep(GATHER);
+            }
             let mut text = String::new();
             let mut ended = false;
             // What else waits goes out in the same write.

@@ -52,12 +52,9 @@ impl Digest {
     /// The hex digits alone.
     #[must_use]
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.octets.iter().fold(String::with_capacity(64), |mut hex, octet| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{octet:02x}");
-            hex
-        })
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+        self.octets.iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]).collect()
     }
 }
 

@@ -122,7 +122,7 @@ impl Flow {
                 .map(|failure| failure.cause.as_str()),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            duration_ms: self.latest.since(self.started).as_secs_f64() * 1000.0,
+            duration_ms: self.latest.since(self.started).as_micros() as f64 / 1000.0,
             rules: self.rules.iter().map(|hit| hit.name.as_str()).collect(),
             intercepted: matches!(self.kind, Kind::Tunnel | Kind::TlsFailure)
                 .then_some(self.intercepted),

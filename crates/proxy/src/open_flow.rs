@@ -81,7 +81,7 @@ impl OpenFlow {
                 let _ = sender.send(());
             })),
         );
-        Written(receiver)
+        Written { receiver, shared: Arc::clone(&self.log.shared) }
     }
 
     fn end(
@@ -151,12 +151,18 @@ impl FlowLog {
 }
 
 /// The promise that an event is written.
-pub(crate) struct Written(oneshot::Receiver<()>);
+pub(crate) struct Written {
+    receiver: oneshot::Receiver<()>,
+    shared: Arc<Shared>,
+}
 
 impl Written {
-    /// Waits for it, but not for ever; whether it came.
-    pub(crate) async fn wait(self) -> bool {
-        tokio::time::timeout(PATIENCE, self.0).await.is_ok_and(|result| result.is_ok())
+    /// Waits for it, but not for ever: a console is not to suffer from a slow disk. What went out
+    /// before it was written is counted.
+    pub(crate) async fn wait(self) {
+        if tokio::time::timeout(PATIENCE, self.receiver).await.is_err() {
+            self.shared.count_unwritten();
+        }
     }
 }
 

@@ -78,6 +78,10 @@ impl Proxy {
             shared.stopped.cancel();
             shared.tasks.wait().await;
         }
+        let unwritten = shared.unwritten.load(Ordering::Relaxed);
+        if unwritten > 0 {
+            tracing::warn!("{unwritten} answers went out before they were recorded");
+        }
     }
 }
 
@@ -102,6 +106,8 @@ pub(crate) struct Shared {
     pub(crate) pseudonym: String,
     flows: AtomicU64,
     connections: AtomicU64,
+    /// Flows whose client got everything before their last event was written.
+    unwritten: AtomicU64,
     tasks: TaskTracker,
     /// Nothing new begins.
     pub(crate) stopping: CancellationToken,
@@ -124,6 +130,7 @@ impl Shared {
             ),
             flows: AtomicU64::new(settings.first_flow),
             connections: AtomicU64::new(1),
+            unwritten: AtomicU64::new(0),
             settings,
             catalog: parts.catalog,
             rules: parts.rules,
@@ -142,6 +149,15 @@ impl Shared {
 
     pub(crate) fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Counts an answer that could not wait for the disk, and says so the first time.
+    pub(crate) fn count_unwritten(&self) {
+        if self.unwritten.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "the disk of the session is slow: answers go out before they are recorded"
+            );
+        }
     }
 
     /// Runs a task that ends with the proxy. A task that is ended drops what it holds, and an

@@ -1,10 +1,21 @@
-//! The records that wait for the writer thread. Taking one in is a push under a lock that nobody
-//! holds for long; only the copies of bodies have a bound, events are never dropped here.
+//! The records that wait to be written. Taking one in is a push under a lock that nobody holds for
+//! long; only the copies of bodies have a bound, events are never dropped here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use consoletap_flow::{BodyCopy, BodySummary, Happening, Kept, Record};
+
+/// Events that nobody waits for wait so long for company: a kill may take them, a client has
+/// nothing of them yet.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// After so many waits in vain the thread sleeps until it is woken.
+const QUIET: u32 = 100;
+
+/// A copy above this is not hashed and written by whoever brings it.
+const LIGHT: usize = 16 << 10;
 
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -18,9 +29,26 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     records: Vec<Record>,
-    /// Whether the writer thread sleeps: a wake-up is a system call, so it is not given in vain.
+    /// Whether somebody waits for one of them to be written.
+    urgent: bool,
+    /// Whether one of them is work for the thread.
+    heavy: bool,
+    /// The thread is to look now.
+    nudged: bool,
+    /// Whether the thread sleeps until it is woken: a wake-up is a system call, so it is not given
+    /// in vain.
     asleep: bool,
     closed: bool,
+}
+
+/// What became of a record that was brought.
+pub(crate) enum Pushed {
+    /// It waits, and nobody waits for it.
+    Waits,
+    /// Somebody waits for it. `light`: nothing before it is too much work for whoever brought it.
+    Urgent { light: bool },
+    /// The queue is closed; here it is again.
+    Late(Box<Record>),
 }
 
 impl Queue {
@@ -34,34 +62,80 @@ impl Queue {
         }
     }
 
-    /// Takes a record in; gives it back once the queue is closed.
-    pub(crate) fn push(&self, mut record: Record) -> Option<Record> {
+    /// Takes a record in.
+    pub(crate) fn push(&self, mut record: Record) -> Pushed {
         self.bound_copies(&mut record);
+        let urgent = record.written.is_some();
+        let copies = [&record.request_copy, &record.response_copy];
+        let heavy = copies.into_iter().flatten().any(|copy| copy.octets.len() > LIGHT);
         let mut state = self.lock();
         if state.closed {
-            return Some(record);
+            return Pushed::Late(Box::new(record));
         }
         state.records.push(record);
+        state.urgent |= urgent;
+        state.heavy |= heavy;
+        if urgent {
+            return Pushed::Urgent { light: !state.heavy };
+        }
         if std::mem::take(&mut state.asleep) {
             self.arrived.notify_one();
         }
-        None
+        Pushed::Waits
     }
 
-    /// Waits for records and swaps them for an empty `records`; false once the queue is closed
-    /// and empty.
+    /// Lets the thread look now.
+    pub(crate) fn nudge(&self) {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.nudged, true) {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Waits until the thread should look; false once the queue is closed and empty. `quiet` counts
+    /// for how long there was nothing to do.
+    pub(crate) fn wait(&self, quiet: &mut u32) -> bool {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return !state.records.is_empty();
+            }
+            if std::mem::take(&mut state.nudged) {
+                *quiet = 0;
+                return true;
+            }
+            if *quiet >= QUIET && state.records.is_empty() {
+                state.asleep = true;
+                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.asleep = false;
+                *quiet = 0;
+                continue;
+            }
+            let waited = self.arrived.wait_timeout(state, LINGER);
+            let (now, lingered) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            if lingered.timed_out() {
+                *quiet += 1;
+                if !state.records.is_empty() {
+                    *quiet = 0;
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Swaps what waits for an empty `records`; false when nothing does.
     pub(crate) fn take(&self, records: &mut Vec<Record>) -> bool {
         let mut state = self.lock();
-        while state.records.is_empty() {
-            if state.closed {
-                return false;
-            }
-            state.asleep = true;
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.asleep = false;
+        (state.urgent, state.heavy) = (false, false);
         std::mem::swap(&mut state.records, records);
-        true
+        !records.is_empty()
+    }
+
+    /// Whether somebody waits for a record that is not the thread's work.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let state = self.lock();
+        state.urgent && !state.heavy
     }
 
     /// Makes room for other copies.

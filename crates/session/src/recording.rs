@@ -1,8 +1,13 @@
-//! The writer thread: takes what is queued, writes bodies, then the lines of their events with
+//! A turn of recording: takes what is queued, writes bodies, then the lines of their events with
 //! one `write(2)`, then tells whoever waits for them.
+//!
+//! Turns are taken by whoever brings an event that somebody waits for: a write into the page cache
+//! costs less than waking another thread would. A thread of its own takes those with much to
+//! write, all turns while the disk is slow, and what nobody waits for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use consoletap_flow::{BodyCopy, BodySummary, Event, Happening, Record};
 
@@ -10,6 +15,11 @@ use crate::bodies::{Bodies, Outcome};
 use crate::line::MAX_LINE;
 use crate::log::{Line, Log};
 use crate::queue::Queue;
+
+/// A write that takes longer shows a disk that nobody but the thread should wait for …
+const SLOW: Duration = Duration::from_millis(5);
+/// … for this long.
+const SLOW_FOR: Duration = Duration::from_secs(1);
 
 /// A batch ends here, so that a small event does not wait for many large bodies.
 const BATCH_BYTES: usize = 1 << 20;
@@ -44,6 +54,10 @@ pub(crate) struct Recording {
     pub(crate) batch: Batch,
     /// Whether the disk failed and the user was told.
     pub(crate) failing: bool,
+    /// Until when the disk counts as slow.
+    pub(crate) slow_until: Option<Instant>,
+    /// Room for what is taken from the queue.
+    pub(crate) records: Vec<Record>,
 }
 
 /// Lines that go to the disk together, and who waits for them.
@@ -56,9 +70,9 @@ pub(crate) struct Batch {
 }
 
 impl Recording {
-    /// Writes until the queue is closed and empty.
-    pub(crate) fn run(mut self) {
-        let mut records = Vec::new();
+    /// Writes what is queued.
+    pub(crate) fn turn(&mut self) {
+        let mut records = std::mem::take(&mut self.records);
         while self.queue.take(&mut records) {
             for record in records.drain(..) {
                 self.add(record);
@@ -71,9 +85,20 @@ impl Recording {
             records.shrink_to(4096);
             self.batch.octets.shrink_to(BATCH_BYTES);
         }
+        self.records = records;
+    }
+
+    /// Ends the log.
+    pub(crate) fn close(&mut self) {
+        self.turn();
         self.log.close();
         self.note_errors();
         self.publish();
+    }
+
+    /// Whether turns are the thread's alone, for now.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow_until.is_some_and(|until| Instant::now() < until)
     }
 
     fn add(&mut self, mut record: Record) {
@@ -114,7 +139,9 @@ impl Recording {
 
     /// Brings the batch to the disk, then tells everybody; whether it worked or not.
     fn flush(&mut self) {
+        let begun = Instant::now();
         let done = self.log.append(&self.batch.octets, &self.batch.lines);
+        self.slow_until = (begun.elapsed() > SLOW).then(|| Instant::now() + SLOW_FOR);
         let lost = self.batch.lines.len() - done;
         self.stats.events += done as u64;
         self.stats.lost_events += lost as u64;

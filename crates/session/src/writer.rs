@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::disk::{Disk, System};
 use crate::line::highest_flow;
 use crate::lock::Lock;
 use crate::log::Log;
-use crate::queue::Queue;
+use crate::queue::{Pushed, Queue};
 use crate::recording::{Batch, Observer, Recording};
 use crate::sync::Syncer;
 use crate::{About, CreateError, Stats, layout};
@@ -48,6 +48,7 @@ pub struct Writer {
     directory: PathBuf,
     next_flow: u64,
     queue: Arc<Queue>,
+    recording: Arc<Mutex<Recording>>,
     syncer: Arc<Syncer>,
     stats: Arc<Mutex<Stats>>,
     /// Events that came after the end.
@@ -101,12 +102,17 @@ impl Writer {
             stats: Stats::default(),
             batch: Batch::default(),
             failing: false,
+            slow_until: None,
+            records: Vec::new(),
         };
-        let running = start(recording, Arc::clone(&syncer), options.sync_every, lock);
+        let recording = Arc::new(Mutex::new(recording));
+        let threads = (Arc::clone(&queue), Arc::clone(&recording), Arc::clone(&syncer));
+        let running = start(threads, options.sync_every, lock);
         Ok(Self {
             directory: dir.to_owned(),
             next_flow,
             queue,
+            recording,
             syncer,
             stats,
             late: Mutex::default(),
@@ -156,12 +162,35 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Writes what is queued, here and now, unless somebody is at it: whoever that is looks again
+    /// afterwards, and finds what came meanwhile.
+    fn take_turns(&self) {
+        while self.queue.is_urgent() {
+            let mut recording = match self.recording.try_lock() {
+                Ok(recording) => recording,
+                Err(TryLockError::Poisoned(recording)) => recording.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if recording.is_slow() {
+                return self.queue.nudge();
+            }
+            recording.turn();
+        }
+    }
+}
+
 impl Recorder for Writer {
     fn record(&self, record: Record) {
-        if let Some(late) = self.queue.push(record) {
-            *self.late.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-            if let Some(written) = late.written {
-                written();
+        match self.queue.push(record) {
+            Pushed::Waits => {}
+            Pushed::Urgent { light: true } => self.take_turns(),
+            Pushed::Urgent { light: false } => self.queue.nudge(),
+            Pushed::Late(late) => {
+                *self.late.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                if let Some(written) = late.written {
+                    written();
+                }
             }
         }
     }
@@ -212,18 +241,37 @@ fn holds_something_else(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+type Threads = (Arc<Queue>, Arc<Mutex<Recording>>, Arc<Syncer>);
+
 fn start(
-    recording: Recording,
-    syncer: Arc<Syncer>,
+    (queue, recording, syncer): Threads,
     interval: Duration,
     lock: Lock,
 ) -> io::Result<Running> {
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let queue = Arc::clone(&recording.queue);
-    let recording = thread("session").spawn(move || recording.run())?;
+    let closing = Arc::clone(&queue);
+    let recording = thread("session").spawn(move || run(&queue, &recording))?;
     let syncing = thread("session-sync").spawn(move || syncer.run(interval));
-    let syncing = syncing.inspect_err(|_| queue.close())?;
+    let syncing = syncing.inspect_err(|_| closing.close())?;
     Ok(Running { recording, syncing, lock })
+}
+
+/// The thread: its turns until the queue is closed and empty.
+fn run(queue: &Queue, recording: &Mutex<Recording>) {
+    let mut quiet = 0;
+    while queue.wait(&mut quiet) {
+        locked(recording).turn();
+        // Who brought something meanwhile found the turn taken.
+        while queue.is_urgent() {
+            locked(recording).turn();
+        }
+    }
+    locked(recording).close();
+}
+
+/// A panic of an observer is caught where it happens, and leaves the recording whole.
+fn locked(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
+    recording.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits for a thread, unless it is this one: the last owner may be dropped by a callback.

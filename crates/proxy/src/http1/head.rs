@@ -1,8 +1,10 @@
 //! Reading heads: octets in, typed heads out. Pure, and strict after RFC 9112.
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use consoletap_flow::{Header, Headers, RequestHead, ResponseHead, Version};
-use httparse::{EMPTY_HEADER, ParserConfig, Status};
+use httparse::{ParserConfig, Status};
 
 use crate::settings::Limits;
 
@@ -57,10 +59,10 @@ const MOST_FIELDS: usize = 256;
 
 /// Reads a request head that ends with its empty line.
 pub(crate) fn parse_request(octets: &[u8], limits: HeadLimits) -> Result<RequestHead, HeadError> {
-    let mut fields = [EMPTY_HEADER; MOST_FIELDS];
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let room = limits.fields.min(MOST_FIELDS);
-    let mut request = httparse::Request::new(&mut fields[..room]);
-    match request.parse(octets) {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(octets, &mut fields[..room]) {
         Ok(Status::Complete(end)) if end == octets.len() => {}
         Ok(Status::Complete(_)) => return Err(HeadError::Malformed("the head ends too early")),
         Ok(Status::Partial) => return Err(HeadError::Malformed("the head is not complete")),
@@ -88,10 +90,14 @@ pub(crate) fn parse_request(octets: &[u8], limits: HeadLimits) -> Result<Request
 
 /// Reads the head of an answer that ends with its empty line.
 pub(crate) fn parse_response(octets: &[u8], limits: HeadLimits) -> Result<ResponseHead, HeadError> {
-    let mut fields = [EMPTY_HEADER; MOST_FIELDS];
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let room = limits.fields.min(MOST_FIELDS);
-    let mut response = httparse::Response::new(&mut fields[..room]);
-    match ParserConfig::default().parse_response(&mut response, octets) {
+    let mut response = httparse::Response::new(&mut []);
+    match ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        octets,
+        &mut fields[..room],
+    ) {
         Ok(Status::Complete(end)) if end == octets.len() => {}
         Ok(Status::Complete(_)) => return Err(HeadError::Malformed("the head ends too early")),
         Ok(Status::Partial) => return Err(HeadError::Malformed("the head is not complete")),
@@ -115,7 +121,7 @@ pub(crate) fn parse_response(octets: &[u8], limits: HeadLimits) -> Result<Respon
 
 /// Reads trailers: field lines up to an empty line.
 pub(crate) fn parse_trailers(octets: &[u8], limits: HeadLimits) -> Result<Headers, HeadError> {
-    let mut fields = [EMPTY_HEADER; MOST_FIELDS];
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let room = limits.fields.min(MOST_FIELDS);
     match httparse::parse_headers(octets, &mut fields[..room]) {
         // A line that ends with LF alone would end the trailers where others see them go on.
