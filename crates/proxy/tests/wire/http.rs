@@ -1,10 +1,13 @@
 //! HTTP/1 between raw clients and raw servers: what goes out is compared octet by octet, and what
 //! was recorded of it too.
 
+mod bad_answers;
 mod bad_requests;
 mod connections;
 mod forwarding;
 mod framing;
+mod interim;
+mod limits;
 mod targets;
 
 use consoletap_proxy::Settings;
