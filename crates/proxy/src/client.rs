@@ -19,7 +19,7 @@ use crate::http1::{
 use crate::open_flow;
 use crate::proxy::Shared;
 use crate::serve::Page;
-use crate::stream::Stream;
+use crate::stream::{Stream, WriteHalf};
 
 /// How long a client may take to read our last words before the connection goes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -75,7 +75,7 @@ pub(crate) async fn requests(
         match one(&inlet, head, &mut reader, &mut writer, keep_alive).await {
             After::Next => {}
             After::Close => return linger(reader, writer).await,
-            After::Drop => return,
+            After::Drop => return vanish(writer),
         }
         reader.shrink();
     }
@@ -220,6 +220,14 @@ async fn say_broken(inlet: &Inlet, reader: &Reader, writer: &mut Writer, broken:
             // A client that does not even speak HTTP may not listen either.
             let _ = answer.end(None).await;
         }
+    }
+}
+
+/// Ends a connection without a word: a writing half that is dropped says that this is the end, and
+/// for some answers that would be a lie.
+fn vanish(writer: Writer) {
+    if let WriteHalf::Tcp(half) = writer.into_half() {
+        half.forget();
     }
 }
 

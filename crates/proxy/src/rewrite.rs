@@ -46,8 +46,8 @@ pub(crate) fn ask_for_all(fields: &mut Headers) {
 
 /// A body that was held.
 pub(crate) enum Held {
-    /// All of it.
-    Whole(Vec<u8>),
+    /// All of it, with its trailers.
+    Whole(Vec<u8>, Option<Headers>),
     /// It is larger than may be held: its beginning; the rest is still to come.
     TooLarge(Vec<u8>),
 }
@@ -59,16 +59,19 @@ pub(crate) async fn hold(
     idle: Duration,
 ) -> Result<Held, BodyError> {
     let mut held = Vec::new();
+    let mut trailers = None;
     if body.expected().is_some_and(|length| length > cap as u64) {
         return Ok(Held::TooLarge(held));
     }
     loop {
         let next = tokio::time::timeout(idle, body.next()).await;
-        let Some(frame) = next.map_err(|_| BodyError::Idle(idle.as_secs()))?? else {
-            return Ok(Held::Whole(held));
-        };
-        if let Frame::Data(octets) = frame {
-            held.extend_from_slice(&octets);
+        match next.map_err(|_| BodyError::Idle(idle.as_secs()))?? {
+            Some(Frame::Data(octets)) => held.extend_from_slice(&octets),
+            Some(Frame::Trailers(mut fields)) => {
+                headers::clean_trailers(&mut fields);
+                trailers = Some(fields);
+            }
+            None => return Ok(Held::Whole(held, trailers)),
         }
         if held.len() > cap {
             return Ok(Held::TooLarge(held));

@@ -433,8 +433,8 @@ impl Download<'_, '_> {
         let settings = &self.inlet.shared.settings;
         let idle = settings.deadlines.idle;
         let cap = settings.limits.held_body;
-        let held = match rewrite::hold(&mut body, cap, idle).await {
-            Ok(Held::Whole(held)) => held,
+        let (held, trailers) = match rewrite::hold(&mut body, cap, idle).await {
+            Ok(Held::Whole(held, trailers)) => (held, trailers),
             Ok(Held::TooLarge(beginning)) => {
                 self.log.note(format!("the body is larger than {cap} bytes; passed on unchanged"));
                 self.answer.head(status, reason, fields, framing).map_err(gone)?;
@@ -464,7 +464,9 @@ impl Download<'_, '_> {
         if !changed.body.is_empty() {
             self.send(changed.body.into(), true, idle).await?;
         }
-        Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers: None })
+        // Trailers tell of the body that came, such as its hash.
+        let trailers = trailers.filter(|_| !changed.changed);
+        Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers })
     }
 }
 

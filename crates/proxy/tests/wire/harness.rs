@@ -102,6 +102,17 @@ impl Tested {
         }
     }
 
+    /// Resolves once so many flows have ended.
+    pub(crate) async fn finished(&self, wanted: usize) {
+        let ended = |event: &&Event| matches!(event.happening, Happening::Finished(_));
+        let all = async {
+            while self.memory.events.lock().unwrap().iter().filter(ended).count() < wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, all).await.expect("the flows end");
+    }
+
     /// Stops the proxy and gives its flows, in the order they began.
     pub(crate) async fn flows(self) -> Vec<Flow> {
         let _ = self.stop.send(());

@@ -3,11 +3,13 @@
 
 mod bad_answers;
 mod bad_requests;
+mod bodies;
 mod connections;
 mod forwarding;
 mod framing;
 mod interim;
 mod limits;
+mod rewriting;
 mod targets;
 
 use consoletap_proxy::Settings;

@@ -91,8 +91,8 @@ async fn a_connection_that_is_closed_at_once_is_a_row_too() {
             client.tcp.set_zero_linger().unwrap();
         }
     }
-    // The two are accepted in order before this one is.
     proxy.say(GET_AND_CLOSE).await;
+    proxy.finished(3).await;
     let mut flows = proxy.flows().await;
     assert_eq!(flows.len(), 3);
     flows.retain(|flow| flow.kind == Kind::Refused);
