@@ -287,4 +287,16 @@ mod tests {
             assert!(chunk_size(bad.as_bytes()).is_err(), "{bad:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_makes_it_panic(octets in proptest::collection::vec(proptest::num::u8::ANY, 0..60)) {
+            if let Ok(size) = chunk_size(&octets) {
+                proptest::prop_assert!(size < 1 << 60);
+            }
+            if let Ok(Some(end)) = end_of_trailers(&octets) {
+                proptest::prop_assert!(octets[..end].ends_with(b"\r\n"));
+            }
+        }
+    }
 }

@@ -61,6 +61,7 @@ async fn a_refused_expectation_closes_the_connection() {
     );
     client.send(GET).await;
     assert_eq!(client.rest().await, "", "what follows is not taken for a request");
+    drop(client);
     assert!(!received(&origin, 0).contains("GET"));
     assert_eq!(proxy.flow().await.state(), State::Complete);
 }

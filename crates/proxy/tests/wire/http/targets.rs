@@ -2,7 +2,8 @@
 
 use consoletap_flow::{Kind, State};
 use consoletap_proxy::Settings;
-use consoletap_simulator::{Act, RawOrigin};
+use consoletap_simulator::{Act, RawOrigin, World};
+use consoletap_tls::TrustSettings;
 
 use super::{OK, OK_AND_CLOSE, before, received, send};
 use crate::wire::harness::{Tested, Wanted};
@@ -162,4 +163,27 @@ async fn a_failed_get_leaves_the_client_its_connection() {
     client.send(super::GET_AND_CLOSE).await;
     let rest = client.rest().await;
     assert!(rest.ends_with("\r\n\r\nok"), "{rest}");
+}
+
+#[tokio::test]
+async fn an_https_target_is_fetched_over_tls_that_is_verified() {
+    let world = World::start().await.unwrap();
+    let request = "GET https://get.net.playstation.net/networktest/get_2m HTTP/1.1\r\nHost: get.net.playstation.net\r\nConnection: close\r\n\r\n";
+    let redirects = world.resolve_rules().iter().map(|rule| rule.parse().unwrap()).collect();
+    let settings = Settings { redirects, ..Settings::default() };
+    let certs = tempfile::tempdir().unwrap();
+    let root = certs.path().join("root.pem");
+    std::fs::write(&root, world.ca_pem()).unwrap();
+    let trusting = Wanted {
+        settings: settings.clone(),
+        trust: TrustSettings { extra_roots: vec![root], ..TrustSettings::default() },
+        ..Wanted::default()
+    };
+    let proxy = Tested::with(trusting).await;
+    let answer = proxy.say(request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:.200}");
+    let proxy = Tested::with(Wanted { settings, ..Wanted::default() }).await;
+    let answer = proxy.say(request).await;
+    assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{answer:.200}");
+    assert_eq!(proxy.flow().await.state(), State::UpstreamError);
 }
