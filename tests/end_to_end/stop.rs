@@ -1,0 +1,90 @@
+//! The end of a run: everything is written down and told, and the exit code says how it went.
+
+use consoletap_flow::State;
+use consoletap_simulator::{Act, Console, RawOrigin, Request, World};
+use rustix::process::Signal;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::harness::{Home, eventually};
+
+const LIST: &str = "http://fus01.ps4.update.playstation.net/update/ps4/list/us/ps4-updatelist.xml";
+
+#[tokio::test]
+async fn ctrl_c_and_a_polite_kill_end_with_a_summary_and_everything_on_disk() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (home, world) = (Home::new(), World::start().await.unwrap());
+        let tap = home.tap().with_log().world(&world).start().await;
+        let mut client = Console::ps4("1.51").behind(tap.address());
+        for number in 0..20 {
+            client.ask(&Request::get(&format!("{LIST}?n={number}"))).await.unwrap();
+        }
+        tap.signal(signal);
+        let ended = tap.end().await;
+        assert_eq!(ended.code, Some(0), "{signal:?}: {ended:?}");
+        let summary = ended.stderr.split_once("\n20 flows: ").expect(&ended.stderr).1;
+        assert!(
+            summary.contains("fw-updatelist            20") || summary.contains("fw-updatelist"),
+            "{summary}"
+        );
+        assert!(summary.contains(&format!("Session: {}\n", home.text("session"))), "{summary}");
+        let lines = ended.stderr.lines().filter(|line| line.contains(" fw-updatelist "));
+        assert_eq!(lines.count(), 21, "a line each, and one of the summary: {}", ended.stderr);
+        let flows = home.flows();
+        assert_eq!(flows.len(), 20);
+        assert!(flows.iter().all(|flow| flow.state() == State::Complete));
+    }
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_told_as_what_it_is() {
+    let home = Home::new();
+    let endless = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe beginning";
+    let acts = vec![Act::ReadHead, Act::Send(endless.into()), Act::Hold];
+    let origin = RawOrigin::play(acts).await.unwrap();
+    let redirect = format!("a.example={}", origin.address());
+    let tap = home.tap().args(["--resolve", &redirect]).start().await;
+    let mut client = TcpStream::connect(tap.address()).await.unwrap();
+    client.write_all(b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n").await.unwrap();
+    let head = super::clients::read_head(&mut client).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+
+    let ended = tap.stop().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let rows = super::harness::json_lines(&ended.stdout);
+    assert_eq!(rows.len(), 1, "{ended:?}");
+    assert_ne!(rows[0]["state"], "complete");
+    assert!(rows[0]["error"].is_string(), "{}", rows[0]);
+    assert_eq!(rows, home.rows(&[]).await);
+}
+
+#[tokio::test]
+async fn a_session_is_continued_and_numbers_go_on() {
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    for run in 1..=2 {
+        let tap = home.tap().world(&world).start().await;
+        let mut client = Console::ps4("1.51").behind(tap.address());
+        client.ask(&Request::get(LIST)).await.unwrap();
+        assert_eq!(tap.rows(1).await[0]["id"], run);
+        tap.stop().await;
+    }
+    let ids: Vec<u64> = home.flows().iter().map(|flow| flow.id.0).collect();
+    assert_eq!(ids, [1, 2]);
+}
+
+#[tokio::test]
+async fn it_stops_while_a_console_keeps_an_idle_connection() {
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    let tap = home.tap().world(&world).start().await;
+    let console = Console::ps4("1.51");
+    let mut idle = console.behind(tap.address());
+    idle.ask(&Request::get(LIST)).await.unwrap();
+    let tunnel = console.tunnel(tap.address(), "fswitch.dl.playstation.net", None).await.unwrap();
+    tap.rows(1).await;
+    let ended = tap.stop().await;
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(super::harness::json_lines(&ended.stdout).len(), 2, "the tunnel has its row");
+    drop(tunnel);
+    let open = eventually("the session", || Some(home.flows())).await;
+    assert!(open.iter().all(|flow| flow.finished.is_some()));
+}

@@ -1,0 +1,20 @@
+//! The binary from outside: a real process, real sockets, real clients, and the session on disk.
+//!
+//! Every test has a home of its own, port 0 and its own servers, so that they all run at once.
+//! What the parts do by themselves is tested in the crates; here it is what a person would see.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may stop, and may say why")]
+
+mod end_to_end {
+    mod clients;
+    mod harness;
+
+    mod demo;
+    mod explain;
+    mod http;
+    mod log;
+    mod mistakes;
+    mod session;
+    mod stop;
+    mod transfers;
+}
