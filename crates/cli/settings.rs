@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use consoletap_proxy::Intercept;
 use consoletap_tls::TrustSettings;
 
@@ -151,8 +150,9 @@ fn joined<T: PartialEq>(mut first: Vec<T>, then: Vec<T>) -> Vec<T> {
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the settings file {}", path.display()))
+    std::fs::read_to_string(path).map_err(|error| {
+        Usage::new(format!("cannot read the settings file {}: {error}", path.display())).into()
+    })
 }
 
 /// `$XDG_CONFIG_HOME/consoletap/config.toml`, or below `~/.config`.
