@@ -132,7 +132,7 @@ impl Exchange<'_, '_> {
             {
                 // The server answered before it had everything. The client gets the answer now,
                 // and the server the rest, as long as they keep at it.
-                match timeout(idle, self.answer.end(trailers.as_ref())).await {
+                match timeout(idle, download.answer.end(trailers.as_ref())).await {
                     Ok(Ok(())) => {}
                     Ok(Err(Gone)) => return gone(Gone),
                     Err(_) => return takes_nothing(idle),
@@ -140,7 +140,9 @@ impl Exchange<'_, '_> {
                 let patience = if reusable { idle } else { AFTER_LAST_ANSWER.min(idle) };
                 tokio::select! {
                     () = progress.through.notified() => {}
-                    _ = &mut client_side => {}
+                    _ = &mut client_side => {
+                        download.log.note("the client had its answer and stopped sending its request");
+                    }
                     () = progress.stands_still(patience) => {}
                 }
                 Ending::Complete { reusable, ended: true, trailers: None }

@@ -145,6 +145,22 @@ async fn an_upload_goes_on_behind_an_early_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_its_answer_may_stop_sending() {
+    let origin = RawOrigin::play(vec![Act::ReadHead, send(OK), Act::Hold]).await.unwrap();
+    let proxy = before(&origin).await;
+    let mut client = proxy.connect().await;
+    client
+        .send("POST http://h.test/ HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nhalf")
+        .await;
+    assert_eq!(client.until("ok").await, OK);
+    drop(client);
+    proxy.finished(1).await;
+    let flow = proxy.flow().await;
+    assert_eq!((flow.state(), flow.request_bytes), (State::Complete, 4));
+    assert_eq!(flow.notes, ["the client had its answer and stopped sending its request"]);
+}
+
+#[tokio::test]
 async fn a_server_that_wants_no_more_is_left_and_the_client_told() {
     let refusal =
         "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno";
