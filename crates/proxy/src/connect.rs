@@ -178,6 +178,7 @@ impl Way {
         Key {
             scheme: Scheme::Https,
             authority: self.target.clone(),
+            server_name: self.target.host.clone(),
             http2,
             local: self.inlet.client.address.ip().to_canonical().is_loopback(),
         }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::headers;
 use crate::http1::{BodyError, BodyReader, BodyWriter, Frame, Framing, Reader, Writer};
-use crate::http2::{self, BodyPart};
+use crate::http2::{self, AnswerHead, BodyPart};
 
 /// A client that closed its sending half may still want the answer (`nc`, some tools); one that
 /// went away altogether looks the same. So an answer that does not move is waited for this long.
@@ -112,7 +112,9 @@ pub(crate) struct Http1Answer<'a> {
 
 /// An answer on an HTTP/2 stream.
 pub(crate) struct Http2Answer {
-    head: Option<oneshot::Sender<http::Response<()>>>,
+    head: Option<oneshot::Sender<AnswerHead>>,
+    /// The head of an answer without a body: it is the end, too.
+    last_head: Option<http::Response<()>>,
     body: mpsc::Sender<BodyPart>,
     /// The last part is held until the end is recorded.
     held: Option<Bytes>,
@@ -133,11 +135,8 @@ impl<'a> Answer<'a> {
         Self::Http1(Http1Answer { writer, version, keep_alive, body: BodyWriter::Plain })
     }
 
-    pub(crate) fn http2(
-        head: oneshot::Sender<http::Response<()>>,
-        body: mpsc::Sender<BodyPart>,
-    ) -> Self {
-        Self::Http2(Http2Answer { head: Some(head), body, held: None })
+    pub(crate) fn http2(head: oneshot::Sender<AnswerHead>, body: mpsc::Sender<BodyPart>) -> Self {
+        Self::Http2(Http2Answer { head: Some(head), last_head: None, body, held: None })
     }
 
     /// Whether the client's connection can serve another request after this.
@@ -201,8 +200,11 @@ impl<'a> Answer<'a> {
             }
             Self::Http2(answer) => {
                 let head = http2::response_head(status, &fields).ok_or(Gone)?;
-                let sender = answer.head.take().ok_or(Gone)?;
-                sender.send(head).map_err(|_| Gone)
+                if framing == Framing::Empty {
+                    answer.last_head = Some(head);
+                    return Ok(());
+                }
+                answer.send_head(head, false)
             }
         }
     }
@@ -247,6 +249,9 @@ impl<'a> Answer<'a> {
                 Ok(answer.writer.flush().await?)
             }
             Self::Http2(answer) => {
+                if let Some(head) = answer.last_head.take() {
+                    return answer.send_head(head, true);
+                }
                 if let Some(octets) = answer.held.take() {
                     answer.body.send(BodyPart::Data(octets)).await.map_err(|_| Gone)?;
                 }
@@ -278,5 +283,12 @@ impl<'a> Answer<'a> {
         if let Self::Http1(answer) = self {
             answer.writer.half().reset_on_close();
         }
+    }
+}
+
+impl Http2Answer {
+    fn send_head(&mut self, response: http::Response<()>, bodiless: bool) -> Result<(), Gone> {
+        let sender = self.head.take().ok_or(Gone)?;
+        sender.send(AnswerHead { response, bodiless }).map_err(|_| Gone)
     }
 }

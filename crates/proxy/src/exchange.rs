@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use consoletap_catalog::Query;
 use consoletap_filter::Subject;
 use consoletap_flow::{
-    Authority, Classification, Client, Failure, FlowId, Headers, Kind, Opened, RequestHead, Scheme,
-    Side, State, Target, Timings, Url, Version,
+    Authority, Classification, Client, Failure, FlowId, Headers, Host, Kind, Opened, RequestHead,
+    Scheme, Side, State, Target, Timings, Url, Version,
 };
 use consoletap_rules::Decision;
 use tokio::net::TcpStream;
@@ -38,11 +38,26 @@ pub(crate) struct Inlet {
 #[derive(Debug, Clone)]
 pub(crate) struct Inside {
     pub(crate) flow: FlowId,
+    /// Where the tunnel leads.
     pub(crate) authority: Authority,
+    /// Whom the client asked for in its ClientHello, or else in its CONNECT.
+    pub(crate) server_name: Host,
     /// Whether the client negotiated HTTP/2; then it is offered to the server too.
     pub(crate) http2: bool,
     /// The connection to the server that was made for the tunnel, until a request takes it.
     pub(crate) spare: Arc<Mutex<Option<TcpStream>>>,
+}
+
+impl Inside {
+    /// Whom a request means that names a path alone (RFC 9112 3.3): its `Host`, even if the
+    /// tunnel leads elsewhere. A client that connected by address says a name only here, and one
+    /// with HTTP/2 may use a connection for every name of its certificate (RFC 9113 9.1.1).
+    fn meant(&self, head: &RequestHead) -> Authority {
+        head.headers
+            .text("host")
+            .and_then(|host| Authority::parse(host, Some(self.authority.port)).ok())
+            .unwrap_or_else(|| self.authority.clone())
+    }
 }
 
 /// What the client's connection is good for afterwards.
@@ -120,6 +135,12 @@ impl Request<'_> {
         self.head.version == Version::Http11 && headers::expects_continue(&self.head.headers)
     }
 
+    /// The tunnel that this request goes on through. What names a whole URL does not: it goes
+    /// where the URL says.
+    fn tunnel<'i>(&self, inlet: &'i Inlet) -> Option<&'i Inside> {
+        inlet.inside.as_ref().filter(|_| !self.head.target.contains("://"))
+    }
+
     /// The fields for the server.
     fn fields(&self, inlet: &Inlet, upgrade: Option<&str>) -> Headers {
         let mut fields = self.head.headers.clone();
@@ -129,7 +150,12 @@ impl Request<'_> {
             // RFC 9110 10.1.1: there is no 100 in HTTP/1.0, so nobody waits for one.
             fields.remove("expect");
         }
-        headers::set_host(&mut fields, self.url.scheme, &self.url.authority);
+        // Inside a tunnel `Host` is all that is said of the authority, and stays as it is.
+        let says_all =
+            self.tunnel(inlet).is_some() && fields.get("host").is_some_and(|host| !host.is_empty());
+        if !says_all {
+            headers::set_host(&mut fields, self.url.scheme, &self.url.authority);
+        }
         if self.decision.rewrites() {
             rewrite::ask_for_all(&mut fields);
         }
@@ -150,7 +176,7 @@ fn target(inlet: &Inlet, head: &RequestHead) -> Result<Url, (u16, String)> {
         if text.starts_with('/') || (text == "*" && head.method == "OPTIONS") {
             return Ok(Url {
                 scheme: Scheme::Https,
-                authority: inside.authority.clone(),
+                authority: inside.meant(head),
                 path: text.to_owned(),
             });
         }
@@ -253,10 +279,12 @@ async fn serve(
     mut source: RequestBody<'_>,
     mut answer: Answer<'_>,
 ) -> After {
-    let upgrade = headers::upgrade(request.head.version, &request.head.headers);
-    let key = key(inlet, &request, upgrade.is_some());
-    let fields = request.fields(inlet, upgrade.as_deref());
     let bodiless = source.is_done();
+    // With a body, nobody could tell where it ends and the other protocol begins.
+    let upgrade = headers::upgrade(&request.head).filter(|_| bodiless);
+    let key = key(inlet, &request, upgrade.is_some());
+    note_what_differs(inlet, &request, &key, &flow);
+    let fields = request.fields(inlet, upgrade.as_deref());
     let repeatable = request.is_idempotent() && bodiless;
     flow.request.expect(source.expected());
 
@@ -266,7 +294,7 @@ async fn serve(
         let may_be_stale = kept.is_some() && repeatable;
         let upstream = match kept.take() {
             Some(upstream) => upstream,
-            None => match open(inlet, &key, &mut flow.timings).await {
+            None => match open(inlet, &request, &key, &mut flow.timings).await {
                 Ok(upstream) => upstream,
                 Err(error) => {
                     return unreachable(&request, &mut flow, &source, &mut answer, &error).await;
@@ -289,6 +317,7 @@ async fn serve(
             Upstream::Http2(sender, server) => {
                 exchange.flow.server = server;
                 let method = &request.head.method;
+                let fields = headers::for_http2(&fields, &request.head.headers);
                 match AnswerSource::http2(&sender, method, &request.url, &fields, bodiless) {
                     Some((from, into)) => (exchange.run(from, into, may_be_stale).await, None),
                     None => (Ending::NoAnswer("HTTP/2 cannot carry this request".to_owned()), None),
@@ -328,19 +357,39 @@ async fn end_in_time(inlet: &Inlet, answer: &mut Answer<'_>, trailers: Option<&H
 
 /// What a connection must be good for to serve this request.
 fn key(inlet: &Inlet, request: &Request<'_>, upgrade: bool) -> Key {
+    let (authority, server_name) = match request.tunnel(inlet) {
+        Some(inside) => (inside.authority.clone(), inside.server_name.clone()),
+        None => (request.url.authority.clone(), request.url.authority.host.clone()),
+    };
     Key {
         scheme: request.url.scheme,
-        authority: request.url.authority.clone(),
+        authority,
+        server_name,
         // A protocol can be switched to in HTTP/1.1 only.
         http2: !upgrade && inlet.inside.as_ref().is_some_and(|inside| inside.http2),
         local: inlet.client.address.ip().to_canonical().is_loopback(),
     }
 }
 
-async fn open(inlet: &Inlet, key: &Key, timings: &mut Timings) -> Result<Upstream, DialError> {
-    let spare = inlet
-        .inside
-        .as_ref()
+/// Tells in the row what its URL does not.
+fn note_what_differs(inlet: &Inlet, request: &Request<'_>, key: &Key, flow: &OpenFlow) {
+    if key.scheme == Scheme::Https && inlet.shared.tls.trust.is_insecure(&key.server_name) {
+        flow.log.note(format!("the certificate of {} is not checked", key.server_name));
+    }
+    let host = &request.url.authority.host;
+    if *host != key.authority.host && *host != key.server_name {
+        flow.log.note(format!("asks for {host}, in a tunnel to {}", key.authority));
+    }
+}
+
+async fn open(
+    inlet: &Inlet,
+    request: &Request<'_>,
+    key: &Key,
+    timings: &mut Timings,
+) -> Result<Upstream, DialError> {
+    let spare = request
+        .tunnel(inlet)
         .and_then(|inside| inside.spare.lock().unwrap_or_else(PoisonError::into_inner).take());
     inlet.shared.upstreams.open(key, inlet.client.address.ip(), spare, timings).await
 }

@@ -1,6 +1,6 @@
 //! What a proxy must do to the fields of a head, and no more (RFC 9110 7.6): pure functions.
 
-use consoletap_flow::{Authority, Header, Headers, Scheme, Version};
+use consoletap_flow::{Authority, Header, Headers, RequestHead, Scheme, Version};
 
 use crate::http1::Framing;
 
@@ -58,12 +58,26 @@ pub(crate) fn keeps_alive(version: Version, headers: &Headers) -> bool {
     }
 }
 
-/// The protocol that a request asks to upgrade to, where it does so properly (RFC 9110 7.8).
-pub(crate) fn upgrade(version: Version, headers: &Headers) -> Option<String> {
+/// The protocol that a request asks to upgrade to, where it does so properly (RFC 9110 7.8) and
+/// it is WebSocket. Other wishes are not passed on, as that section allows: h2c is HTTP that would
+/// go by unseen (RFC 9113 3.1 has retired it), and of the rest nobody knows what it carries.
+pub(crate) fn upgrade(head: &RequestHead) -> Option<String> {
+    let headers = &head.headers;
     let asked = headers.elements("connection").any(|token| token.eq_ignore_ascii_case(b"upgrade"));
-    let protocol = headers.text("upgrade").filter(|_| asked && version == Version::Http11)?;
-    // h2c is HTTP, and what is said in HTTP is not passed on unseen; RFC 9113 3.1 has retired it.
-    (!protocol.eq_ignore_ascii_case("h2c")).then(|| protocol.to_owned())
+    let proper = asked && head.version == Version::Http11 && head.method == "GET";
+    let mut protocols = headers.elements("upgrade").filter(|_| proper);
+    let websocket = protocols.find(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))?;
+    std::str::from_utf8(websocket).ok().map(str::to_owned)
+}
+
+/// The fields for a server that speaks HTTP/2. `TE: trailers` is said anew where the client said
+/// it, since trailers are passed on: gRPC servers take its absence for a proxy that loses them.
+pub(crate) fn for_http2(fields: &Headers, sent: &Headers) -> Headers {
+    let mut fields = fields.clone();
+    if sent.elements("te").any(|element| element.eq_ignore_ascii_case(b"trailers")) {
+        push(&mut fields, "te", "trailers");
+    }
+    fields
 }
 
 /// Puts the fields of an upgrade back, which [`strip_hop_by_hop`] removed.

@@ -2,9 +2,11 @@
 //! did. Here its types become ours and back.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use consoletap_flow::{Header, Headers, RequestHead, ResponseHead, Text, Url, Version};
@@ -18,10 +20,71 @@ use crate::console::{Answer, RequestBody};
 use crate::exchange::{self, Inlet};
 use crate::headers;
 use crate::http1::{BodyError, Frame};
-use crate::stream::TlsStream;
+use crate::settings::Limits;
+use crate::stream::{Prefixed, TlsStream};
+
+/// What a peer may send on one stream, and on a connection, before it was taken. hyper lets a
+/// server's streams have 2 MiB of 5: three clients that take nothing would then stop a connection
+/// for all others that share it. With these it takes sixteen, and no more than 16 MiB wait here.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// A server that answers no ping within [`PING_PATIENCE`] while a stream is open is gone.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a client that was told that its connection ends may take to agree.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A handle on a server's connection; each request is a stream of its own.
-pub(crate) type Http2Sender = hyper::client::conn::http2::SendRequest<RequestBodyStream>;
+#[derive(Debug, Clone)]
+pub(crate) struct Http2Sender {
+    sender: hyper::client::conn::http2::SendRequest<BodyStream>,
+    /// Shared by the pool and the requests under way, so that the pool can tell whether there
+    /// are any.
+    holders: Arc<()>,
+}
+
+impl Http2Sender {
+    /// Begins HTTP/2 with a server that agreed to it.
+    pub(crate) async fn connect(
+        tls: tokio_rustls::client::TlsStream<Prefixed>,
+    ) -> hyper::Result<Self> {
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_PATIENCE)
+            .handshake(TokioIo::new(tls))
+            .await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an HTTP/2 connection to a server ended");
+            }
+        });
+        Ok(Self { sender, holders: Arc::default() })
+    }
+
+    /// Whether no further stream can be opened: the connection is gone, or a GOAWAY came.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Whether anybody else holds it: a request is under way.
+    pub(crate) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.holders) > 1
+    }
+
+    /// Sends a request; its answer's head.
+    pub(crate) async fn send(
+        mut self,
+        request: http::Request<BodyStream>,
+    ) -> hyper::Result<http::Response<Incoming>> {
+        self.sender.ready().await?;
+        self.sender.send_request(request).await
+    }
+}
 
 /// A part of a body on its way into hyper.
 #[derive(Debug)]
@@ -46,9 +109,6 @@ pub(crate) struct BodyStream {
     parts: mpsc::Receiver<BodyPart>,
     ended: bool,
 }
-
-/// The body of a request to a server.
-pub(crate) type RequestBodyStream = BodyStream;
 
 /// A body, and where its parts go in.
 pub(crate) fn body_channel() -> (mpsc::Sender<BodyPart>, BodyStream) {
@@ -111,31 +171,87 @@ pub(crate) async fn next_frame(incoming: &mut Incoming) -> Result<Option<Frame>,
     }
 }
 
-/// Serves an intercepted client that negotiated HTTP/2, until it goes.
+/// The head of an answer on its way into hyper.
+#[derive(Debug)]
+pub(crate) struct AnswerHead {
+    pub(crate) response: http::Response<()>,
+    /// Nothing follows, and the stream ends with this head: an answer that gRPC calls
+    /// trailers-only is not complete for its clients when the end comes in a frame of its own.
+    pub(crate) bodiless: bool,
+}
+
+/// Serves an intercepted client that negotiated HTTP/2, until it goes, or has had no stream open
+/// for as long as any idle client may have.
 pub(crate) async fn serve(inlet: Inlet, tls: TlsStream) {
     let limits = inlet.shared.settings.limits;
-    let inlet = Arc::new(inlet);
+    let idle = inlet.shared.settings.deadlines.idle_client;
+    let streams = Streams { inlet: Arc::new(inlet), begun: AtomicU64::new(0) };
     let service = service_fn(|request: http::Request<Incoming>| {
-        let inlet = Arc::clone(&inlet);
-        async move { answer(&inlet, request).await }
+        streams.begun.fetch_add(1, Ordering::Relaxed);
+        let inlet = Arc::clone(&streams.inlet);
+        async move { answer(inlet, request).await }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        // What is a little too large gets its 431 from us, with a row; the rest from h2, without.
+        .max_header_list_size(u32::try_from(2 * limits.head).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(256));
-    if let Err(error) = builder.serve_connection(TokioIo::new(tls), service).await {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(tls), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = streams.stop(idle) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = streams.unused(GOODBYE) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP/2 client's connection ended");
+    }
+}
+
+/// The streams of one client's connection. Each holds the inlet while it is open.
+struct Streams {
+    inlet: Arc<Inlet>,
+    begun: AtomicU64,
+}
+
+impl Streams {
+    /// Resolves when nothing new is to begin.
+    async fn stop(&self, idle: Duration) {
+        tokio::select! {
+            () = self.inlet.shared.stopping.cancelled() => {}
+            () = self.unused(idle) => {}
+        }
+    }
+
+    /// Resolves when no stream was open for about so long.
+    async fn unused(&self, limit: Duration) {
+        let mut before = None;
+        loop {
+            tokio::time::sleep(limit / 2).await;
+            let begun = self.begun.load(Ordering::Relaxed);
+            let open = Arc::strong_count(&self.inlet) > 1;
+            if !open && before == Some(begun) {
+                return;
+            }
+            before = (!open).then_some(begun);
+        }
     }
 }
 
 /// One stream: the exchange runs in a task of its own, so that the answer's head can go out
 /// while the body still comes.
 async fn answer(
-    inlet: &Arc<Inlet>,
+    inlet: Arc<Inlet>,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<BodyStream>, CutOff> {
     let (head_sender, head_receiver) = oneshot::channel();
@@ -143,14 +259,41 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let head = request_head(&parts);
     let shared = Arc::clone(&inlet.shared);
-    let inlet = Arc::clone(inlet);
     shared.spawn(async move {
+        let objection = objection(&head, &inlet.shared.settings.limits);
         let source = RequestBody::Http2 { incoming, answer: body_sender.clone() };
-        let answer = Answer::http2(head_sender, body_sender);
-        exchange::run(&inlet, head, source, answer).await;
+        let mut answer = Answer::http2(head_sender, body_sender);
+        match objection {
+            Some((status, cause)) => {
+                exchange::refuse(&inlet, head, None, &mut answer, status, cause).await
+            }
+            None => exchange::run(&inlet, head, source, answer).await,
+        };
     });
-    let head = head_receiver.await.map_err(|_| CutOff)?;
-    Ok(head.map(|()| body))
+    let AnswerHead { response, bodiless } = head_receiver.await.map_err(|_| CutOff)?;
+    Ok(response.map(|()| if bodiless { BodyStream::empty() } else { body }))
+}
+
+/// What HTTP/1's reader of heads would have refused, and what only HTTP/2 can say.
+fn objection(head: &RequestHead, limits: &Limits) -> Option<(u16, String)> {
+    if head.method == "CONNECT" {
+        let cause = "CONNECT inside a tunnel that was opened leads nowhere";
+        return Some((400, cause.to_owned()));
+    }
+    if head.target.len() > limits.request_line {
+        let cause = format!("the path is longer than {} bytes", limits.request_line);
+        return Some((414, cause));
+    }
+    if head.headers.len() > limits.fields {
+        return Some((431, format!("the head has more than {} fields", limits.fields)));
+    }
+    // What each takes in HTTP/1: `name: value` and a line's end.
+    let size: usize =
+        head.headers.iter().map(|field| field.name().len() + field.value().len() + 4).sum();
+    if size + head.target.len() > limits.head {
+        return Some((431, format!("the head is larger than {} bytes", limits.head)));
+    }
+    None
 }
 
 /// A request's head as HTTP/1 would write it: `Host` first, cookies in one field (RFC 9113 8.2.3).
@@ -189,9 +332,17 @@ pub(crate) fn request(
     fields: &Headers,
     body: BodyStream,
 ) -> Option<http::Request<BodyStream>> {
+    // As the client spelled it; it was made to agree with the URL.
+    let authority = fields.text("host").map_or_else(|| url.authority.to_string(), str::to_owned);
+    let uri = http::Uri::builder()
+        .scheme("https")
+        .authority(authority)
+        .path_and_query(url.path.as_str())
+        .build()
+        .ok()?;
     let mut request = http::Request::builder()
         .method(method)
-        .uri(url.to_string())
+        .uri(uri)
         .version(http::Version::HTTP_2)
         .body(body)
         .ok()?;

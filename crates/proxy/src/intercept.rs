@@ -38,11 +38,12 @@ pub(crate) async fn run(
     let address = opening.inlet.client.address.ip();
     let shared = Arc::clone(&opening.inlet.shared);
     let learned = &shared.tls.learned;
-    match shake_hands(&opening, client, first, &hello).await {
+    let server_name = server_name(&opening, &hello);
+    match shake_hands(&opening, client, first, &hello, &server_name).await {
         Ok(tls) => {
             learned.forget(address, &host);
             flow.log.tell(Happening::Intercepted);
-            serve(opening, flow.id(), tls).await;
+            serve(opening, flow.id(), server_name, tls).await;
             flow.finish(State::Complete, None);
         }
         Err(error) => {
@@ -57,24 +58,30 @@ pub(crate) async fn run(
     }
 }
 
+/// The certificate, here and at the server, is for the name that the client asks for; the
+/// connection follows CONNECT. Both are in the row.
+fn server_name(opening: &Opening, hello: &ClientHello) -> Host {
+    let asked = hello.facts.sni.as_deref().and_then(|sni| sni.parse().ok());
+    asked.unwrap_or_else(|| opening.target.host.clone())
+}
+
 async fn shake_hands(
     opening: &Opening,
     client: TcpStream,
     first: BytesMut,
     hello: &ClientHello,
+    server_name: &Host,
 ) -> io::Result<TlsStream> {
     let shared = &opening.inlet.shared;
     let interceptor = shared.tls.interceptor.as_ref().ok_or_else(no_authority)?;
-    // The certificate follows the name that the client asks for, the connection follows CONNECT.
-    let sni = hello.facts.sni.as_deref().and_then(|sni| sni.parse::<Host>().ok());
-    let name = sni.as_ref().unwrap_or(&opening.target.host);
     // The server is offered what the client offered.
     let alpn = if hello.facts.alpn.iter().any(|protocol| protocol == "h2") {
         Alpn::Http2AndHttp1
     } else {
         Alpn::Http1
     };
-    let config = interceptor.server_config(name, opening.key, alpn).map_err(io::Error::other)?;
+    let config =
+        interceptor.server_config(server_name, opening.key, alpn).map_err(io::Error::other)?;
     let accept = tokio_rustls::TlsAcceptor::from(config).accept(Prefixed::new(first, client));
     let limit = shared.settings.deadlines.handshake;
     match tokio::time::timeout(limit, accept).await {
@@ -90,11 +97,11 @@ fn no_authority() -> io::Error {
     io::Error::other("there is no certificate authority to open TLS with")
 }
 
-async fn serve(opening: Opening, flow: FlowId, tls: TlsStream) {
+async fn serve(opening: Opening, flow: FlowId, server_name: Host, tls: TlsStream) {
     let Opening { inlet, target, spare, place, .. } = opening;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let spare = Arc::new(Mutex::new(spare));
-    let inside = Some(Inside { flow, authority: target, http2, spare });
+    let inside = Some(Inside { flow, authority: target, server_name, http2, spare });
     let inlet = Inlet { inside, ..inlet };
     if http2 {
         http2::serve(inlet, tls).await;

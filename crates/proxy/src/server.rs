@@ -108,11 +108,7 @@ impl<'a> AnswerSource<'a> {
         let (parts, body) = http2::body_channel();
         let body = if bodiless { BodyStream::empty() } else { body };
         let request = http2::request(method, url, fields, body)?;
-        let mut sender = sender.clone();
-        let response = Box::pin(async move {
-            sender.ready().await?;
-            sender.send_request(request).await
-        });
+        let response = Box::pin(sender.clone().send(request));
         Some((Self::Http2(response), RequestSink::Http2(parts)))
     }
 
@@ -157,7 +153,6 @@ impl<'a> AnswerSource<'a> {
                 let length = hyper::body::Body::size_hint(&body).exact();
                 let framing = match length {
                     _ if to_head || hyper::body::Body::is_end_stream(&body) => Framing::Empty,
-                    Some(0) => Framing::Empty,
                     Some(length) => Framing::Length(length),
                     None => Framing::Chunked,
                 };

@@ -1,6 +1,7 @@
 //! A tunnel: octets both ways, unread, counted, with half-closes kept. While nothing moves it
 //! holds two descriptors and no buffer.
 
+mod broken;
 #[cfg(target_os = "linux")]
 mod splice;
 
@@ -11,11 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{Failure, Happening, Side, State};
+use consoletap_flow::{Happening, State};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::open_flow::{FlowLog, OpenFlow};
+pub(crate) use broken::{Broken, Direction, both};
 
 /// What one turn of copying in user space moves; the buffer lives for the turn only.
 const TURN: usize = 64 << 10;
@@ -49,42 +51,45 @@ pub(crate) async fn run(mut flow: OpenFlow, client: TcpStream, server: TcpStream
             counts: &counts,
             log: &log,
         };
-        let both = async { tokio::try_join!(up.run(first), down.run(BytesMut::new())) };
+        let ways = async { tokio::try_join!(up.run(first), down.run(BytesMut::new())) };
         tokio::select! {
-            result = both => result.map(|_| ()),
+            ways = ways => ways.and_then(both),
             () = counts.idle(idle) => Err(Broken::Idle(idle)),
-            () = flow_stopping(&flow.stopping) => Err(Broken::Stopped),
+            () = flow.stopping.cancelled() => Err(Broken::Stopped),
         }
     };
-    flow.request.count(counts.up.load(Ordering::Relaxed));
-    flow.response.count(counts.down.load(Ordering::Relaxed));
-    match result {
-        Ok(()) => flow.finish(State::Complete, None),
-        Err(broken) => {
-            let (state, failure) = broken.explain();
-            flow.finish(state, failure)
-        }
-    };
+    finish(&mut flow, &counts, result);
 }
 
-async fn flow_stopping(stopping: &tokio_util::sync::CancellationToken) {
-    stopping.cancelled().await;
+/// Ends the flow of a tunnel.
+pub(crate) fn finish(flow: &mut OpenFlow, counts: &Counts, result: Result<(), Broken>) {
+    flow.request.count(counts.up.load(Ordering::Relaxed));
+    flow.response.count(counts.down.load(Ordering::Relaxed));
+    let (state, failure) = result.map_or_else(Broken::explain, |()| (State::Complete, None));
+    flow.finish(state, failure);
 }
 
 /// Octets that went each way.
-#[derive(Default)]
-struct Counts {
-    up: AtomicU64,
-    down: AtomicU64,
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) up: AtomicU64,
+    pub(crate) down: AtomicU64,
 }
 
 impl Counts {
+    /// Tells how far it is.
+    pub(crate) fn tell(&self, log: &Mutex<&mut FlowLog>) {
+        if let Ok(mut log) = log.try_lock() {
+            log.progress(self.up.load(Ordering::Relaxed), self.down.load(Ordering::Relaxed));
+        }
+    }
+
     fn sum(&self) -> u64 {
         self.up.load(Ordering::Relaxed) + self.down.load(Ordering::Relaxed)
     }
 
     /// Resolves when nothing moved for so long.
-    async fn idle(&self, limit: Duration) {
+    pub(crate) async fn idle(&self, limit: Duration) {
         let mut before = self.sum();
         loop {
             sleep(limit).await;
@@ -97,53 +102,10 @@ impl Counts {
     }
 }
 
-/// Why a tunnel did not end by both sides closing it.
-enum Broken {
-    /// A side's connection failed.
-    Side {
-        client: bool,
-        error: io::Error,
-    },
-    Idle(Duration),
-    Stopped,
-}
-
-impl Broken {
-    fn explain(self) -> (State, Option<Failure>) {
-        match self {
-            // Consoles and servers end tunnels by a reset as often as by a close: TLS inside has
-            // its own end, and nothing tells us whether it came.
-            Self::Side { client, error } if is_a_close(&error) => {
-                let state = if client { State::AbortedByClient } else { State::Complete };
-                (state, None)
-            }
-            Self::Side { client: true, error } => {
-                let cause = format!("the client's connection failed: {error}");
-                (State::AbortedByClient, Some(Failure::new(Side::Client, cause)))
-            }
-            Self::Side { client: false, error } => {
-                let cause = format!("the server's connection failed: {error}");
-                (State::UpstreamError, Some(Failure::new(Side::Upstream, cause)))
-            }
-            Self::Idle(limit) => {
-                let cause = format!("nothing moved for {} minutes", limit.as_secs() / 60);
-                (State::Complete, Some(Failure::new(Side::Here, cause)))
-            }
-            Self::Stopped => {
-                let cause = "the proxy was stopped".to_owned();
-                (State::AbortedByClient, Some(Failure::new(Side::Here, cause)))
-            }
-        }
-    }
-}
-
-fn is_a_close(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionAborted
-    )
+/// Which end of a direction failed.
+enum Failed {
+    Read(io::Error),
+    Write(io::Error),
 }
 
 /// One direction.
@@ -157,7 +119,17 @@ struct Way<'t> {
 }
 
 impl Way<'_> {
-    async fn run(self, first: BytesMut) -> Result<(), Broken> {
+    async fn run(self, first: BytesMut) -> Direction {
+        match self.copy(first).await {
+            Ok(()) => Ok(None),
+            Err(Failed::Read(error)) => Err(Broken::Side { client: self.from_client, error }),
+            Err(Failed::Write(error)) => {
+                Ok(Some(Broken::Side { client: !self.from_client, error }))
+            }
+        }
+    }
+
+    async fn copy(&self, first: BytesMut) -> Result<(), Failed> {
         self.write_all(&first).await?;
         drop(first);
         // The server's first octets tell what it chose.
@@ -178,7 +150,7 @@ impl Way<'_> {
                     }
                     continue;
                 }
-                Err(error) => return Err(self.read_failed(error)),
+                Err(error) => return Err(Failed::Read(error)),
             }
             if let Some(seen) = &mut hello {
                 seen.extend_from_slice(&turn);
@@ -202,11 +174,11 @@ impl Way<'_> {
     }
 
     /// Waits for octets. The future is small, which is what an idle tunnel consists of.
-    async fn readable(&self) -> Result<(), Broken> {
-        self.from.readable().await.map_err(|error| self.read_failed(error))
+    async fn readable(&self) -> Result<(), Failed> {
+        self.from.readable().await.map_err(Failed::Read)
     }
 
-    async fn write_all(&self, mut octets: &[u8]) -> Result<(), Broken> {
+    async fn write_all(&self, mut octets: &[u8]) -> Result<(), Failed> {
         while !octets.is_empty() {
             match self.to.try_write(octets) {
                 Ok(count) => {
@@ -214,9 +186,9 @@ impl Way<'_> {
                     self.count(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.to.writable().await.map_err(|error| self.write_failed(error))?;
+                    self.to.writable().await.map_err(Failed::Write)?;
                 }
-                Err(error) => return Err(self.write_failed(error)),
+                Err(error) => return Err(Failed::Write(error)),
             }
         }
         Ok(())
@@ -224,18 +196,13 @@ impl Way<'_> {
 
     fn count(&self, octets: usize) {
         self.moved.fetch_add(octets as u64, Ordering::Relaxed);
-        if let Ok(mut log) = self.log.try_lock() {
-            let Counts { up, down } = self.counts;
-            log.progress(up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
-        }
+        self.counts.tell(self.log);
     }
 
     /// Passes the end of one side on, and leaves the other direction open.
-    fn close(&self) -> Result<(), Broken> {
+    fn close(&self) -> Result<(), Failed> {
         match socket2::SockRef::from(self.to).shutdown(Shutdown::Write) {
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => {
-                Err(self.write_failed(error))
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(Failed::Write(error)),
             _ => Ok(()),
         }
     }
@@ -254,7 +221,7 @@ impl Way<'_> {
 
     /// Moves a bulk transfer through the kernel until it pauses; whether it is over.
     #[cfg(target_os = "linux")]
-    async fn splice(&self) -> Result<bool, Broken> {
+    async fn splice(&self) -> Result<bool, Failed> {
         // Without a pipe (no descriptors left) the copy in user space goes on.
         let Ok(mut pipe) = splice::Pipe::new() else { return Ok(false) };
         loop {
@@ -269,30 +236,22 @@ impl Way<'_> {
                         Err(_) => return Ok(false),
                     }
                 }
-                Err(error) => return Err(self.read_failed(error)),
+                Err(error) => return Err(Failed::Read(error)),
             }
         }
     }
 
     #[cfg(target_os = "linux")]
-    async fn drain(&self, pipe: &mut splice::Pipe) -> Result<(), Broken> {
+    async fn drain(&self, pipe: &mut splice::Pipe) -> Result<(), Failed> {
         while !pipe.is_empty() {
             match pipe.drain(self.to) {
                 Ok(count) => self.count(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.to.writable().await.map_err(|error| self.write_failed(error))?;
+                    self.to.writable().await.map_err(Failed::Write)?;
                 }
-                Err(error) => return Err(self.write_failed(error)),
+                Err(error) => return Err(Failed::Write(error)),
             }
         }
         Ok(())
-    }
-
-    fn read_failed(&self, error: io::Error) -> Broken {
-        Broken::Side { client: self.from_client, error }
-    }
-
-    fn write_failed(&self, error: io::Error) -> Broken {
-        Broken::Side { client: !self.from_client, error }
     }
 }

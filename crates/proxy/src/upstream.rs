@@ -5,19 +5,19 @@ use std::collections::HashMap;
 use std::future::Future as _;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{Authority, Scheme, Timings};
+use consoletap_flow::{Authority, Host, Scheme, Timings};
 use consoletap_tls::{Alpn, Trust};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::dial::{DialError, Dialer, micros};
 use crate::http1::{Reader, Writer};
-use crate::http2::{Http2Sender, RequestBodyStream};
+use crate::http2::Http2Sender;
 use crate::stream::{Prefixed, Stream};
 
 /// Idle connections kept for one target, and in all.
@@ -32,7 +32,11 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) scheme: Scheme,
+    /// Where it leads.
     pub(crate) authority: Authority,
+    /// Whom TLS asks for, and whose certificate must come. Inside a tunnel it is what the client
+    /// asked for in its ClientHello: it may have named an address to CONNECT.
+    pub(crate) server_name: Host,
     /// Whether HTTP/2 was offered.
     pub(crate) http2: bool,
     /// Whether the client is this machine itself, which may go where others may not.
@@ -68,8 +72,44 @@ pub(crate) struct Upstreams {
 #[derive(Default)]
 struct Idle {
     http1: HashMap<Key, Vec<Http1Connection>>,
-    http2: HashMap<Key, (Http2Sender, Option<SocketAddr>)>,
+    http2: HashMap<Key, Http2Connection>,
+    /// Connections on which HTTP/2 is offered just now; each ends its wait when it is dropped.
+    offering: HashMap<Key, watch::Receiver<()>>,
+    /// Of HTTP/1 connections.
     count: usize,
+}
+
+/// A connection that many streams share.
+struct Http2Connection {
+    sender: Http2Sender,
+    server: Option<SocketAddr>,
+    idle_since: Instant,
+}
+
+impl Idle {
+    /// The HTTP/2 connection for this, where there is one that takes streams.
+    fn http2(&mut self, key: &Key) -> Option<Upstream> {
+        let kept = self.http2.get_mut(key)?;
+        if kept.sender.is_closed() {
+            self.http2.remove(key);
+            return None;
+        }
+        kept.idle_since = Instant::now();
+        Some(Upstream::Http2(kept.sender.clone(), kept.server))
+    }
+}
+
+/// The right to open the one HTTP/2 connection that everybody waits for.
+struct Offer<'u> {
+    upstreams: &'u Upstreams,
+    key: &'u Key,
+    _done: watch::Sender<()>,
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        self.upstreams.idle().offering.remove(self.key);
+    }
 }
 
 impl Upstreams {
@@ -85,12 +125,9 @@ impl Upstreams {
     /// A kept connection that is still open. `repeatable` says whether the request could be sent
     /// again if the connection turns out to be closing.
     pub(crate) fn reuse(&self, key: &Key, repeatable: bool) -> Option<Upstream> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((sender, server)) = idle.http2.get(key) {
-            if !sender.is_closed() {
-                return Some(Upstream::Http2(sender.clone(), *server));
-            }
-            idle.http2.remove(key);
+        let mut idle = self.idle();
+        if let Some(http2) = idle.http2(key) {
+            return Some(http2);
         }
         loop {
             // The one used last is the likeliest to be open still.
@@ -107,9 +144,13 @@ impl Upstreams {
 
     /// Whether a connection for this is kept, open as far as anyone knows.
     pub(crate) fn has_open(&self, key: &Key) -> bool {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.http2.get(key).is_some_and(|(sender, _)| !sender.is_closed())
+        let idle = self.idle();
+        idle.http2.get(key).is_some_and(|kept| !kept.sender.is_closed())
             || idle.http1.get(key).is_some_and(|kept| !kept.is_empty())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new connection, on top of `spare` where a TCP connection stands already.
@@ -120,6 +161,19 @@ impl Upstreams {
         spare: Option<TcpStream>,
         timings: &mut Timings,
     ) -> Result<Upstream, DialError> {
+        let _offer = match self.offer(key) {
+            Ok(offer) => offer,
+            // A client that begins with a hundred streams is not to open a hundred connections.
+            Err(mut other) => {
+                // It ends by being dropped, whatever came of it.
+                let _ = other.changed().await;
+                if let Some(http2) = self.idle().http2(key) {
+                    return Ok(http2);
+                }
+                // The server does not speak HTTP/2, or not at all: everybody for himself.
+                None
+            }
+        };
         let tcp = match spare {
             Some(tcp) => tcp,
             None => self.dialer.connect(&key.authority, client, timings).await?,
@@ -130,12 +184,32 @@ impl Upstreams {
         }
         let tls = self.secure(key, tcp, timings).await?;
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            let sender = http2(tls).await?;
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.http2.insert(key.clone(), (sender.clone(), server));
+            let sender = Http2Sender::connect(tls).await.map_err(|error| {
+                DialError::Tls(format!("HTTP/2 with {} failed: {error}", key.server_name))
+            })?;
+            let mut idle = self.idle();
+            if idle.http2.len() < IDLE_ALL {
+                let (sender, idle_since) = (sender.clone(), Instant::now());
+                idle.http2.insert(key.clone(), Http2Connection { sender, server, idle_since });
+            }
             return Ok(Upstream::Http2(sender, server));
         }
         Ok(http1(Stream::Tls(Box::new(tls.into())), server))
+    }
+
+    /// The right to open a connection that may come to speak HTTP/2; `None` where it may not, and
+    /// the end of the other attempt where somebody else has that right.
+    fn offer<'u>(&'u self, key: &'u Key) -> Result<Option<Offer<'u>>, watch::Receiver<()>> {
+        if !key.http2 {
+            return Ok(None);
+        }
+        let mut idle = self.idle();
+        if let Some(other) = idle.offering.get(key) {
+            return Err(other.clone());
+        }
+        let (done, ended) = watch::channel(());
+        idle.offering.insert(key.clone(), ended);
+        Ok(Some(Offer { upstreams: self, key, _done: done }))
     }
 
     /// A plain connection, for a tunnel.
@@ -154,7 +228,7 @@ impl Upstreams {
         tcp: TcpStream,
         timings: &mut Timings,
     ) -> Result<tokio_rustls::client::TlsStream<Prefixed>, DialError> {
-        let host = &key.authority.host;
+        let host = &key.server_name;
         let alpn = if key.http2 { Alpn::Http2AndHttp1 } else { Alpn::Http1 };
         let name =
             consoletap_tls::server_name(host).map_err(|error| DialError::Tls(error.to_string()))?;
@@ -180,7 +254,7 @@ impl Upstreams {
     pub(crate) fn keep(&self, key: Key, mut connection: Http1Connection) {
         connection.idle_since = Instant::now();
         connection.reader.shrink();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         let idle = &mut *idle;
         if idle.count >= IDLE_ALL {
             return;
@@ -194,7 +268,7 @@ impl Upstreams {
 
     /// Closes what has been idle for too long, or was closed by its server.
     pub(crate) fn prune(&self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         let limit = self.idle_limit;
         for kept in idle.http1.values_mut() {
             kept.retain_mut(|connection| {
@@ -202,7 +276,12 @@ impl Upstreams {
             });
         }
         idle.http1.retain(|_, kept| !kept.is_empty());
-        idle.http2.retain(|_, (sender, _)| !sender.is_closed());
+        idle.http2.retain(|_, kept| {
+            if kept.sender.is_in_use() {
+                kept.idle_since = Instant::now();
+            }
+            !kept.sender.is_closed() && kept.idle_since.elapsed() < limit
+        });
         idle.count = idle.http1.values().map(Vec::len).sum();
     }
 }
@@ -216,19 +295,6 @@ fn http1(stream: Stream, server: Option<SocketAddr>) -> Upstream {
         reused: false,
         idle_since: Instant::now(),
     }))
-}
-
-async fn http2(tls: tokio_rustls::client::TlsStream<Prefixed>) -> Result<Http2Sender, DialError> {
-    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-        .handshake::<_, RequestBodyStream>(TokioIo::new(tls))
-        .await
-        .map_err(|error| DialError::Tls(format!("HTTP/2 with the server failed: {error}")))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an HTTP/2 connection to a server ended");
-        }
-    });
-    Ok(sender)
 }
 
 /// Whether an idle connection is open and silent: anything that comes now belongs to no request.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consoletap_flow::{Headers, ResponseHead, Timings};
+use consoletap_flow::{Headers, ResponseHead, Timings, Version};
 use consoletap_rules::Context;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -331,6 +331,10 @@ impl Download<'_, '_> {
         };
         self.log.response(head.clone());
         let protocol = head.headers.text("upgrade").unwrap_or(asked).to_owned();
+        if !protocol.eq_ignore_ascii_case(asked) {
+            let cause = format!("the server switched to {protocol}, and was asked for {asked}");
+            return Err(Ending::NoAnswer(cause));
+        }
         headers::strip_hop_by_hop(&mut head.headers);
         headers::restore_upgrade(&mut head.headers, &protocol);
         self.answer.switch(&head).await.map_err(gone)
@@ -352,7 +356,9 @@ impl Download<'_, '_> {
         if self.inlet.shared.settings.via {
             headers::add_via(&mut fields, head.version, &self.inlet.shared.pseudonym);
         }
+        // HTTP/2 says it by the end of the stream.
         if framing == Framing::Empty
+            && self.request.head.version != Version::Http2
             && self.request.head.method != "HEAD"
             && !matches!(head.status, 204 | 304)
             && !fields.contains("content-length")
@@ -411,13 +417,13 @@ impl Download<'_, '_> {
     }
 
     async fn send(&mut self, octets: Bytes, last: bool, idle: Duration) -> Result<(), Ending> {
-        let length = octets.len() as u64;
-        self.tap.see(&octets);
-        match timeout(idle, self.answer.data(octets, last)).await {
+        match timeout(idle, self.answer.data(octets.clone(), last)).await {
             Ok(sent) => sent.map_err(gone)?,
             Err(_) => return Err(takes_nothing(idle)),
         }
-        self.progress.taken.fetch_add(length, Ordering::Relaxed);
+        // Hashed behind the sending: the client works on it meanwhile.
+        self.tap.see(&octets);
+        self.progress.taken.fetch_add(octets.len() as u64, Ordering::Relaxed);
         self.log.progress(self.progress.sent.load(Ordering::Relaxed), self.tap.bytes());
         Ok(())
     }
