@@ -16,7 +16,7 @@ use crate::consoles::address;
 use crate::fold::{Done, Fold};
 use crate::json::JsonQueue;
 use crate::line::Line;
-use crate::look::Ink;
+use crate::look::{Ink, Look};
 use crate::progress;
 use crate::terminal::Printer;
 
@@ -127,12 +127,14 @@ impl Drawing {
             if first.is_some() {
                 thread::sleep(GATHER);
             }
+            // What the terminal looks like is asked once for all of them.
+            let look = self.printer.look();
             let mut text = String::new();
             let mut ended = false;
             // What else waits goes out in the same write.
             for message in first.into_iter().chain(messages.try_iter().take(QUEUE)) {
                 match message {
-                    Message::Done(done) => text.push_str(&self.line(&done)),
+                    Message::Done(done) => text.push_str(&self.line(&done, &look)),
                     Message::End => ended = true,
                 }
             }
@@ -160,10 +162,9 @@ impl Drawing {
         }
     }
 
-    fn line(&self, done: &Done) -> String {
-        let look = self.printer.look();
-        let client = self.flows.look_at().totals().consoles().label(address(&done.flow), &look);
-        Line { flow: &done.flow, client: &client, numbered: false }.draw(&look, &self.zone)
+    fn line(&self, done: &Done, look: &Look) -> String {
+        let client = self.flows.look_at().totals().consoles().label(address(&done.flow), look);
+        Line { flow: &done.flow, client: &client, numbered: false }.draw(look, &self.zone)
     }
 
     /// Says how many lines were skipped since it was last said.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use consoletap_catalog::Catalog;
-use consoletap_proxy::{Listener, Parts, Proxy, TlsParts};
+use consoletap_proxy::{Keep, Listener, Parts, Proxy, TlsParts};
 use consoletap_rules::Rules;
 use consoletap_tls::{Authority, Interceptor, Learned, Trust};
 use serde_json::json;
@@ -57,7 +57,12 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
     )?;
     printer.say(&greeting(&settings, &tls, &recording, listen, printer));
 
-    let wire = consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
+    let mut wire =
+        consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
+    if recording.directory().is_none() {
+        // Bodies that nobody keeps need not be copied, nor hashed.
+        wire.keep = Keep { whole: 0, prefix: 0 };
+    }
     let parts = Parts {
         catalog: Arc::new(catalog),
         rules: Arc::new(rules),

@@ -145,10 +145,7 @@ async fn next_head(inlet: &Inlet, reader: &mut Reader, served: u64) -> Result<Re
     let deadlines = shared.settings.deadlines;
     let fresh = served == 0 && inlet.inside.is_none();
     if reader.buffered().is_empty() {
-        let first = tokio::select! {
-            first = timeout(deadlines.idle_client, reader.fill()) => first,
-            () = shared.stopping.cancelled() => return Err(NoHead::Over),
-        };
+        let first = timeout(deadlines.idle_client, reader.fill()).await;
         match first {
             Ok(Ok(count)) if count > 0 => {}
             // A connection that never said anything is a row too: somebody may be looking for it.

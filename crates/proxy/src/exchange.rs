@@ -3,6 +3,7 @@
 
 mod relay;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use consoletap_catalog::Query;
@@ -163,7 +164,7 @@ impl Request<'_> {
             headers::restore_upgrade(&mut fields, protocol);
         }
         if inlet.shared.settings.via {
-            headers::add_via(&mut fields, self.head.version, &inlet.shared.pseudonym);
+            inlet.shared.pseudonym.add(&mut fields, self.head.version);
         }
         fields
     }
@@ -406,9 +407,11 @@ async fn over_http1(
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
-    let mut fields = fields.clone();
-    headers::announce(&mut fields, framing);
-    connection.writer.request_head(&request.head.method, &request.url.path, &fields);
+    let mut announced = Cow::Borrowed(fields);
+    if framing == Framing::Chunked {
+        headers::announce(announced.to_mut(), framing);
+    }
+    connection.writer.request_head(&request.head.method, &request.url.path, &announced);
     exchange.flow.server = connection.server;
     let may_be_stale = connection.reused && repeatable;
     let into = RequestSink::Http1 {

@@ -150,20 +150,42 @@ pub(crate) fn check_host(version: Version, headers: &Headers) -> Result<(), &'st
     }
 }
 
-/// Adds us to `Via` (RFC 9110 7.6.3).
-pub(crate) fn add_via(headers: &mut Headers, received: Version, pseudonym: &str) {
-    let version = match received {
-        Version::Http10 => "1.0",
-        Version::Http11 => "1.1",
-        Version::Http2 => "2",
-    };
-    push(headers, "Via", &format!("{version} {pseudonym}"));
+/// How we name ourselves in `Via` (RFC 9110 7.6.3).
+#[derive(Debug)]
+pub(crate) struct Pseudonym {
+    name: String,
+    /// The whole field, for a message received in HTTP/1.0, 1.1 and 2.
+    fields: [Header; 3],
+}
+
+impl Pseudonym {
+    /// `name` must be a token; anything else is replaced.
+    pub(crate) fn new(name: &str) -> Self {
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let field = |version: &str| {
+            // Letters, digits, dots and a space can stand in a field.
+            #[expect(clippy::unwrap_used, reason = "the line above")]
+            Header::new("Via", format!("{version} {name}")).unwrap()
+        };
+        Self { fields: [field("1.0"), field("1.1"), field("2")], name }
+    }
+
+    /// Adds us to `Via`.
+    pub(crate) fn add(&self, headers: &mut Headers, received: Version) {
+        let [http10, http11, http2] = &self.fields;
+        headers.push(match received {
+            Version::Http10 => http10.clone(),
+            Version::Http11 => http11.clone(),
+            Version::Http2 => http2.clone(),
+        });
+    }
 }
 
 /// Whether a message came through us before.
-pub(crate) fn passed_here(headers: &Headers, pseudonym: &str) -> bool {
+pub(crate) fn passed_here(headers: &Headers, pseudonym: &Pseudonym) -> bool {
     headers.elements("via").any(|element| {
-        element.split(|&byte| byte == b' ').nth(1).is_some_and(|by| by == pseudonym.as_bytes())
+        element.split(|&byte| byte == b' ').nth(1).is_some_and(|by| by == pseudonym.name.as_bytes())
     })
 }
 

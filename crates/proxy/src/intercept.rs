@@ -43,6 +43,7 @@ pub(crate) async fn run(
         Ok(tls) => {
             learned.forget(address, &host);
             flow.log.tell(Happening::Intercepted);
+            flow.rest();
             serve(opening, flow.id(), server_name, tls).await;
             flow.finish(State::Complete, None);
         }

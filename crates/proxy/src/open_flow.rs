@@ -32,8 +32,7 @@ pub(crate) struct OpenFlow {
     pub(crate) response: Tap,
     pub(crate) timings: Timings,
     pub(crate) server: Option<SocketAddr>,
-    /// When this is over, what has no end of its own ends.
-    pub(crate) stopping: CancellationToken,
+    busy: bool,
     finished: bool,
 }
 
@@ -50,19 +49,33 @@ impl OpenFlow {
         let keep = shared.settings.keep;
         let log = FlowLog { shared: Arc::clone(shared), id: shared.next_flow(), progress_at: None };
         log.tell(Happening::Opened(Box::new(opened)));
+        shared.count_busy(true);
         Self {
             log,
             request: Tap::new(keep),
             response: Tap::new(keep),
             timings: Timings::default(),
             server: None,
-            stopping: shared.stopping.clone(),
+            busy: true,
             finished: false,
         }
     }
 
     pub(crate) fn id(&self) -> FlowId {
         self.log.id
+    }
+
+    /// The flow goes on, but nobody waits for it when the proxy stops: it lives as long as an idle
+    /// connection.
+    pub(crate) fn rest(&mut self) {
+        if std::mem::take(&mut self.busy) {
+            self.log.shared.count_busy(false);
+        }
+    }
+
+    /// When this is over, what has no end of its own ends.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.log.shared.stopping.clone()
     }
 
     /// How long a tunnel may be silent.
@@ -93,6 +106,7 @@ impl OpenFlow {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        self.rest();
         let (request_body, request_copy) = self.request.take();
         let (response_body, response_copy) = self.response.take();
         let happening = Happening::Finished(Box::new(Finished {
@@ -113,12 +127,14 @@ impl Drop for OpenFlow {
         if self.finished {
             return;
         }
-        let failure = if self.stopping.is_cancelled() {
+        let failure = if self.log.shared.stopping.is_cancelled() {
             Failure::new(Side::Here, "the proxy was stopped")
         } else {
             Failure::new(Side::Client, "the client gave the request up")
         };
-        self.end(State::AbortedByClient, Some(failure), None);
+        // A connection that was open and idle was not cut off from anything.
+        let state = if self.busy { State::AbortedByClient } else { State::Complete };
+        self.end(state, Some(failure), None);
     }
 }
 

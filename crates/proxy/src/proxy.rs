@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use consoletap_catalog::Catalog;
 use consoletap_flow::{ConnectionId, FlowId, Recorder};
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{self, Listener};
 use crate::dial::Dialer;
+use crate::headers::Pseudonym;
 use crate::settings::Settings;
 use crate::upstream::Upstreams;
 
@@ -73,11 +75,10 @@ impl Proxy {
         shared.stopping.cancel();
         shared.tasks.close();
         pruning.abort();
-        if tokio::time::timeout(shared.settings.deadlines.grace, shared.tasks.wait()).await.is_err()
-        {
-            shared.stopped.cancel();
-            shared.tasks.wait().await;
-        }
+        // Whoever takes longer than the grace is cut off, and every idle connection is.
+        let _ = tokio::time::timeout(shared.settings.deadlines.grace, shared.rest()).await;
+        shared.stopped.cancel();
+        shared.tasks.wait().await;
         let unwritten = shared.unwritten.load(Ordering::Relaxed);
         if unwritten > 0 {
             tracing::warn!("{unwritten} answers went out before they were recorded");
@@ -88,7 +89,7 @@ impl Proxy {
 async fn prune(shared: Arc<Shared>) {
     let every = shared.settings.deadlines.idle_upstream / 4;
     loop {
-        tokio::time::sleep(every.max(std::time::Duration::from_millis(250))).await;
+        tokio::time::sleep(every.max(Duration::from_millis(250))).await;
         shared.upstreams.prune();
     }
 }
@@ -103,9 +104,11 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     /// Our name in `Via`, different for each run, so that a loop is noticed and another
     /// consoletap on the way is not.
-    pub(crate) pseudonym: String,
+    pub(crate) pseudonym: Pseudonym,
     flows: AtomicU64,
     connections: AtomicU64,
+    /// Flows that are worth waiting for when the proxy stops.
+    busy: AtomicU64,
     /// Flows whose client got everything before their last event was written.
     unwritten: AtomicU64,
     tasks: TaskTracker,
@@ -124,12 +127,13 @@ impl Shared {
         let upstreams = Upstreams::new(dialer, trust, deadlines.handshake, deadlines.idle_upstream);
         let begun = crate::open_flow::now();
         Self {
-            pseudonym: format!(
+            pseudonym: Pseudonym::new(&format!(
                 "consoletap-{:x}",
                 begun.0 ^ i64::from(std::process::id()) << 20 ^ i64::from(listen.port())
-            ),
+            )),
             flows: AtomicU64::new(settings.first_flow),
             connections: AtomicU64::new(1),
+            busy: AtomicU64::new(0),
             unwritten: AtomicU64::new(0),
             settings,
             catalog: parts.catalog,
@@ -149,6 +153,22 @@ impl Shared {
 
     pub(crate) fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Counts a flow that is worth waiting for when the proxy stops, or one less.
+    pub(crate) fn count_busy(&self, begins: bool) {
+        if begins {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until no flow is worth waiting for.
+    async fn rest(&self) {
+        while self.busy.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Counts an answer that could not wait for the disk, and says so the first time.

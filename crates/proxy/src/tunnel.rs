@@ -33,6 +33,7 @@ const HELLO: usize = 16 << 10;
 pub(crate) async fn run(mut flow: OpenFlow, client: TcpStream, server: TcpStream, first: BytesMut) {
     let counts = Counts::default();
     let idle = flow.idle_tunnel();
+    let stopping = flow.stopping();
     let result = {
         let log = Mutex::new(&mut flow.log);
         let up = Way {
@@ -55,7 +56,7 @@ pub(crate) async fn run(mut flow: OpenFlow, client: TcpStream, server: TcpStream
         tokio::select! {
             ways = ways => ways.and_then(both),
             () = counts.idle(idle) => Err(Broken::Idle(idle)),
-            () = flow.stopping.cancelled() => Err(Broken::Stopped),
+            () = stopping.cancelled() => Err(Broken::Stopped),
         }
     };
     finish(&mut flow, &counts, result);

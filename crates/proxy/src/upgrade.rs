@@ -21,6 +21,7 @@ pub(crate) async fn relay(
     let Http1Connection { reader: mut server_reader, writer: mut server_writer, .. } = server;
     flow.log.tell(Happening::Became(Kind::Websocket));
     let idle = flow.idle_tunnel();
+    let stopping = flow.stopping();
     let counts = Counts::default();
     let result = {
         let log = Mutex::new(&mut flow.log);
@@ -34,7 +35,7 @@ pub(crate) async fn relay(
         tokio::select! {
             ways = ways => ways.and_then(tunnel::both),
             () = counts.idle(idle) => Err(Broken::Idle(idle)),
-            () = flow.stopping.cancelled() => Err(Broken::Stopped),
+            () = stopping.cancelled() => Err(Broken::Stopped),
         }
     };
     tunnel::finish(flow, &counts, result);

@@ -354,7 +354,7 @@ impl Download<'_, '_> {
             fields.remove("content-length");
         }
         if self.inlet.shared.settings.via {
-            headers::add_via(&mut fields, head.version, &self.inlet.shared.pseudonym);
+            self.inlet.shared.pseudonym.add(&mut fields, head.version);
         }
         // HTTP/2 says it by the end of the stream.
         if framing == Framing::Empty
