@@ -9,12 +9,18 @@ mod end_to_end {
     mod clients;
     mod harness;
 
+    mod crash;
     mod demo;
     mod explain;
+    mod full_disk;
     mod http;
+    mod intercept;
     mod log;
     mod mistakes;
+    mod rules;
     mod session;
     mod stop;
     mod transfers;
+    mod tunnel;
+    mod websocket;
 }

@@ -252,10 +252,14 @@ impl Tap {
         .await
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs")
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        kill_process(pid.expect("it runs"), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Stops it as Ctrl-C does; what it said, and how it ended.

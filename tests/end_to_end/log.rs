@@ -216,7 +216,8 @@ async fn a_terminal_gets_colours_unless_it_wants_none() {
             "{wish} {binary} --port 0 --listen-host 127.0.0.1 --no-session --resolve {redirects}"
         )
         .replace('*', "\\*");
-        command.args(["-qefc", &line, "/dev/null"]).stdout(std::process::Stdio::piped());
+        command.args(["-qefc", &line, "/dev/null"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
         let Ok(mut child) = command.spawn() else {
             eprintln!("NOT TESTED: there is no `script` (util-linux) to make a terminal");
             return;
