@@ -92,7 +92,7 @@ impl Recording {
     pub(crate) fn close(&mut self) {
         self.turn();
         self.log.close();
-        self.note_errors();
+        self.note_errors(false);
         self.publish();
     }
 
@@ -146,7 +146,7 @@ impl Recording {
         self.stats.events += done as u64;
         self.stats.lost_events += lost as u64;
         self.stats.bytes += done.checked_sub(1).map_or(0, |last| self.batch.lines[last].end as u64);
-        self.note_errors();
+        self.note_errors(lost > 0);
         self.failing &= lost > 0;
         self.publish();
         for (event, written) in self.batch.waiting.drain(..) {
@@ -157,9 +157,11 @@ impl Recording {
         self.batch.copied = 0;
     }
 
-    fn note_errors(&mut self) {
+    fn note_errors(&mut self, lost: bool) {
         let Some(error) = self.log.error() else { return };
-        if !std::mem::replace(&mut self.failing, true) {
+        if !lost {
+            tracing::debug!(%error, "a segment of the session failed, and nothing was lost");
+        } else if !std::mem::replace(&mut self.failing, true) {
             tracing::error!(%error, "the session cannot be written; the proxy goes on without it");
         }
         self.stats.last_error = Some(error.to_string());
