@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::client;
-use crate::proxy::Shared;
+use crate::shared::Shared;
 
 /// Connections that wait in the kernel's queue; consoles open a dozen at once.
 const BACKLOG: u32 = 1024;

@@ -17,8 +17,8 @@ use crate::http1::{
     request_framing,
 };
 use crate::open_flow;
-use crate::proxy::Shared;
 use crate::serve::Page;
+use crate::shared::Shared;
 use crate::stream::{Stream, WriteHalf};
 
 /// How long a client may take to read our last words before the connection goes.

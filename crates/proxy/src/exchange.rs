@@ -1,18 +1,18 @@
 //! One request: classify, decide, send on, answer. The heart; it knows neither which HTTP the
 //! client speaks (`console.rs`) nor which the server does (`server.rs`).
 
+mod refusal;
 mod relay;
+mod request;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consoletap_catalog::Query;
 use consoletap_filter::Subject;
 use consoletap_flow::{
-    Authority, Classification, Client, Failure, FlowId, Headers, Host, Kind, Opened, RequestHead,
-    Scheme, Side, State, Target, Timings, Url, Version,
+    Authority, Client, FlowId, Headers, Host, Kind, Opened, RequestHead, State, Target, Timings,
+    Version,
 };
-use consoletap_rules::Decision;
 use tokio::net::TcpStream;
 
 use crate::console::{Answer, RequestBody};
@@ -20,13 +20,13 @@ use crate::dial::DialError;
 use crate::headers;
 use crate::http1::{BodyWriter, Framing};
 use crate::open_flow::OpenFlow;
-use crate::proxy::Shared;
-use crate::rewrite;
-use crate::serve::Page;
 use crate::server::{AnswerSource, RequestSink};
+use crate::shared::Shared;
 use crate::upgrade;
 use crate::upstream::{Http1Connection, Key, Upstream};
+pub(crate) use refusal::refuse;
 use relay::{Ending, Exchange};
+use request::Request;
 
 /// Where requests come in: a client's connection, or the inside of a tunnel that was opened.
 pub(crate) struct Inlet {
@@ -79,16 +79,16 @@ pub(crate) async fn run(
     source: RequestBody<'_>,
     mut answer: Answer<'_>,
 ) -> After {
-    let url = match target(inlet, &head) {
+    let url = match request::target(inlet, &head) {
         Ok(url) => url,
         Err((status, cause)) => {
             return refuse(inlet, head, None, &mut answer, status, cause).await;
         }
     };
-    if let Some((status, cause)) = objection(inlet, &head) {
+    if let Some((status, cause)) = request::objection(inlet, &head) {
         return refuse(inlet, head, Some(Target::Url(url)), &mut answer, status, cause).await;
     }
-    let classification = classify(&inlet.shared, &head, &url);
+    let classification = request::classify(&inlet.shared, &head, &url);
     let target = Target::Url(url.clone());
     let decision = inlet.shared.rules.decide(&Subject::request(
         &head.method,
@@ -111,167 +111,6 @@ pub(crate) async fn run(
     serve(inlet, request, flow, source, answer).await
 }
 
-/// A request that is going to be sent on.
-pub(crate) struct Request<'a> {
-    pub(crate) head: RequestHead,
-    pub(crate) url: Url,
-    /// The same as the rest of the house names it.
-    pub(crate) target: Target,
-    pub(crate) classification: Classification,
-    pub(crate) decision: Decision<'a>,
-}
-
-impl Request<'_> {
-    fn is_head(&self) -> bool {
-        self.head.method == "HEAD"
-    }
-
-    /// RFC 9110 9.2.2. Only such a request may be sent again, and only while it has no body.
-    fn is_idempotent(&self) -> bool {
-        matches!(self.head.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
-    }
-
-    /// Whether the client may hold its body back until the server asks for it.
-    fn awaits_continue(&self) -> bool {
-        self.head.version == Version::Http11 && headers::expects_continue(&self.head.headers)
-    }
-
-    /// The tunnel that this request goes on through. What names a whole URL does not: it goes
-    /// where the URL says.
-    fn tunnel<'i>(&self, inlet: &'i Inlet) -> Option<&'i Inside> {
-        inlet.inside.as_ref().filter(|_| !self.head.target.contains("://"))
-    }
-
-    /// The fields for the server.
-    fn fields(&self, inlet: &Inlet, upgrade: Option<&str>) -> Headers {
-        let mut fields = self.head.headers.clone();
-        headers::strip_hop_by_hop(&mut fields);
-        headers::say_length_once(&mut fields);
-        if self.head.version == Version::Http10 {
-            // RFC 9110 10.1.1: there is no 100 in HTTP/1.0, so nobody waits for one.
-            fields.remove("expect");
-        }
-        // Inside a tunnel `Host` is all that is said of the authority, and stays as it is.
-        let says_all =
-            self.tunnel(inlet).is_some() && fields.get("host").is_some_and(|host| !host.is_empty());
-        if !says_all {
-            headers::set_host(&mut fields, self.url.scheme, &self.url.authority);
-        }
-        if self.decision.rewrites() {
-            rewrite::ask_for_all(&mut fields);
-        }
-        if let Some(protocol) = upgrade {
-            headers::restore_upgrade(&mut fields, protocol);
-        }
-        if inlet.shared.settings.via {
-            inlet.shared.pseudonym.add(&mut fields, self.head.version);
-        }
-        fields
-    }
-}
-
-/// The URL that is meant (RFC 9112 3.2), or our answer's status and why.
-fn target(inlet: &Inlet, head: &RequestHead) -> Result<Url, (u16, String)> {
-    let text = head.target.as_str();
-    if let Some(inside) = &inlet.inside {
-        if text.starts_with('/') || (text == "*" && head.method == "OPTIONS") {
-            return Ok(Url {
-                scheme: Scheme::Https,
-                authority: inside.meant(head),
-                path: text.to_owned(),
-            });
-        }
-    } else if text.starts_with('/') || text == "*" {
-        return Err((
-            400,
-            "this is a proxy: set its address and port on the console's proxy page, \
-             and open no page here"
-                .to_owned(),
-        ));
-    }
-    if !text.contains("://") {
-        return Err((400, "the request target is neither a URL nor a path".to_owned()));
-    }
-    let url: Url = text
-        .parse()
-        .map_err(|error| (400, format!("the request target is no http or https URL: {error}")))?;
-    // RFC 9112 3.2.4: OPTIONS for the server itself becomes `*` on the last leg.
-    let has_path = text.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?']));
-    if head.method == "OPTIONS" && !has_path {
-        return Ok(Url { path: "*".to_owned(), ..url });
-    }
-    Ok(url)
-}
-
-/// What speaks against serving a request, whatever it is for.
-fn objection(inlet: &Inlet, head: &RequestHead) -> Option<(u16, String)> {
-    if let Err(cause) = headers::check_host(head.version, &head.headers) {
-        return Some((400, cause.to_owned()));
-    }
-    if headers::passed_here(&head.headers, &inlet.shared.pseudonym) {
-        return Some((508, "the request came back to this proxy".to_owned()));
-    }
-    None
-}
-
-fn classify(shared: &Shared, head: &RequestHead, url: &Url) -> Classification {
-    shared.catalog.classify(&Query {
-        method: Some(&head.method),
-        host: Some(&url.authority.host),
-        port: Some(url.authority.port),
-        path: Some(&url.path),
-        user_agent: head.headers.text("user-agent"),
-        sni: None,
-    })
-}
-
-/// Says no, with a row and a page.
-pub(crate) async fn refuse(
-    inlet: &Inlet,
-    head: RequestHead,
-    target: Option<Target>,
-    answer: &mut Answer<'_>,
-    status: u16,
-    cause: String,
-) -> After {
-    let page = Page::new(status, &cause, head.method == "HEAD");
-    let mut flow = OpenFlow::begin(
-        &inlet.shared,
-        Opened {
-            kind: Kind::Refused,
-            client: inlet.client,
-            tunnel: inlet.inside.as_ref().map(|inside| inside.flow),
-            target,
-            request: Some(head),
-            classification: Classification::default(),
-        },
-    );
-    let side = if status == 508 { Side::Here } else { Side::Client };
-    answer.close_after();
-    say(&mut flow, answer, &page, State::Refused, Failure::new(side, cause)).await;
-    After::Close
-}
-
-/// Answers with a page of ours and ends the flow.
-async fn say(
-    flow: &mut OpenFlow,
-    answer: &mut Answer<'_>,
-    page: &Page,
-    state: State,
-    failure: Failure,
-) {
-    flow.log.response(page.head.clone());
-    let sent = page.send(answer).await;
-    if sent.is_ok() {
-        flow.response.see(page.body());
-    }
-    flow.finish(state, Some(failure)).wait().await;
-    if sent.is_ok() {
-        // A client that went away meanwhile has no use for the page.
-        let _ = answer.end(None).await;
-    }
-}
-
 /// Sends a request on and its answer back, on a kept connection or a new one.
 async fn serve(
     inlet: &Inlet,
@@ -283,8 +122,8 @@ async fn serve(
     let bodiless = source.is_done();
     // With a body, nobody could tell where it ends and the other protocol begins.
     let upgrade = headers::upgrade(&request.head).filter(|_| bodiless);
-    let key = key(inlet, &request, upgrade.is_some());
-    note_what_differs(inlet, &request, &key, &flow);
+    let key = request::key(inlet, &request, upgrade.is_some());
+    request::note_what_differs(inlet, &request, &key, &flow);
     let fields = request.fields(inlet, upgrade.as_deref());
     let repeatable = request.is_idempotent() && bodiless;
     flow.request.expect(source.expected());
@@ -298,7 +137,8 @@ async fn serve(
             None => match open(inlet, &request, &key, &mut flow.timings).await {
                 Ok(upstream) => upstream,
                 Err(error) => {
-                    return unreachable(&request, &mut flow, &source, &mut answer, &error).await;
+                    return refusal::unreachable(&request, &mut flow, &source, &mut answer, &error)
+                        .await;
                 }
             },
         };
@@ -345,7 +185,9 @@ async fn serve(
                 }
                 return after(&answer);
             }
-            ending => return broken(&request, &mut flow, &source, &mut answer, ending).await,
+            ending => {
+                return refusal::broken(&request, &mut flow, &source, &mut answer, ending).await;
+            }
         }
     }
 }
@@ -354,33 +196,6 @@ async fn serve(
 async fn end_in_time(inlet: &Inlet, answer: &mut Answer<'_>, trailers: Option<&Headers>) -> bool {
     let idle = inlet.shared.settings.deadlines.idle;
     tokio::time::timeout(idle, answer.end(trailers)).await.is_ok_and(|sent| sent.is_ok())
-}
-
-/// What a connection must be good for to serve this request.
-fn key(inlet: &Inlet, request: &Request<'_>, upgrade: bool) -> Key {
-    let (authority, server_name) = match request.tunnel(inlet) {
-        Some(inside) => (inside.authority.clone(), inside.server_name.clone()),
-        None => (request.url.authority.clone(), request.url.authority.host.clone()),
-    };
-    Key {
-        scheme: request.url.scheme,
-        authority,
-        server_name,
-        // A protocol can be switched to in HTTP/1.1 only.
-        http2: !upgrade && inlet.inside.as_ref().is_some_and(|inside| inside.http2),
-        local: inlet.client.address.ip().to_canonical().is_loopback(),
-    }
-}
-
-/// Tells in the row what its URL does not.
-fn note_what_differs(inlet: &Inlet, request: &Request<'_>, key: &Key, flow: &OpenFlow) {
-    if key.scheme == Scheme::Https && inlet.shared.tls.trust.is_insecure(&key.server_name) {
-        flow.log.note(format!("the certificate of {} is not checked", key.server_name));
-    }
-    let host = &request.url.authority.host;
-    if *host != key.authority.host && *host != key.server_name {
-        flow.log.note(format!("asks for {host}, in a tunnel to {}", key.authority));
-    }
 }
 
 async fn open(
@@ -420,63 +235,6 @@ async fn over_http1(
         ended: false,
     };
     exchange.run(AnswerSource::Http1(&mut connection.reader), into, may_be_stale).await
-}
-
-/// There is no way to the server.
-async fn unreachable(
-    request: &Request<'_>,
-    flow: &mut OpenFlow,
-    source: &RequestBody<'_>,
-    answer: &mut Answer<'_>,
-    error: &DialError,
-) -> After {
-    let page = Page::new(error.status(), &error.to_string(), request.is_head());
-    let state = if error.is_refusal() { State::Refused } else { State::UpstreamError };
-    if !source.is_done() {
-        answer.close_after();
-    }
-    say(flow, answer, &page, state, error.failure()).await;
-    after(answer)
-}
-
-/// The exchange began and did not end well.
-async fn broken(
-    request: &Request<'_>,
-    flow: &mut OpenFlow,
-    source: &RequestBody<'_>,
-    answer: &mut Answer<'_>,
-    ending: Ending,
-) -> After {
-    let (status, state, failure) = match ending {
-        Ending::NoAnswer(cause) => {
-            (Some(502), State::UpstreamError, Failure::new(Side::Upstream, cause))
-        }
-        Ending::Silent(cause) => {
-            (Some(504), State::UpstreamError, Failure::new(Side::Upstream, cause))
-        }
-        Ending::BadRequest(cause) => (Some(400), State::Refused, Failure::new(Side::Client, cause)),
-        Ending::Truncated(cause) => (None, State::Truncated, Failure::new(Side::Upstream, cause)),
-        Ending::ClientGone(cause) => {
-            (None, State::AbortedByClient, Failure::new(Side::Client, cause))
-        }
-        // Handled by the caller; a second way to end them would be a second truth.
-        Ending::Stale | Ending::Switched | Ending::Complete { .. } => return After::Close,
-    };
-    let Some(status) = status else {
-        flow.finish(state, Some(failure)).wait().await;
-        // What waits for a client that is gone may have been sent in part: it is left alone.
-        if state == State::Truncated && answer.break_off().await {
-            return After::Close;
-        }
-        answer.reset();
-        return After::Drop;
-    };
-    if !source.is_done() {
-        answer.close_after();
-    }
-    let page = Page::new(status, &failure.cause, request.is_head());
-    say(flow, answer, &page, state, failure).await;
-    after(answer)
 }
 
 /// The server agreed to another protocol: from here on octets go both ways, unread.

@@ -10,7 +10,9 @@
 //!  │    ├─ tunnel.rs      octets both ways, unread
 //!  │    └─ intercept.rs   TLS with our certificate; HTTP inside: client.rs or http2.rs again
 //!  └─ exchange.rs    one request: classify → decide → send on → answer
-//!       ├─ exchange/relay.rs  both directions at once
+//!       ├─ exchange/request.rs  what is meant, and what the server gets to see
+//!       ├─ exchange/relay.rs    both directions at once
+//!       ├─ exchange/refusal.rs  exchanges that end with words of ours
 //!       ├─ console.rs, server.rs  its two sides, whichever HTTP they speak
 //!       ├─ headers.rs    what a proxy must do to fields
 //!       ├─ upstream.rs, dial.rs  connections to servers
@@ -18,6 +20,7 @@
 //!       ├─ rewrite.rs    bodies that a rule changes
 //!       ├─ upgrade.rs    what follows a 101
 //!       └─ tap.rs        every body streams through
+//! proxy.rs, shared.rs  a proxy from its parts, and what its connections share
 //! open_flow.rs   a flow that is under way; its last event is always written
 //! http1.rs, http2.rs, stream.rs  the protocols
 //! ```
@@ -38,6 +41,7 @@ mod rewrite;
 mod serve;
 mod server;
 mod settings;
+mod shared;
 mod stream;
 mod tap;
 mod tunnel;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::proxy::Shared;
+use crate::shared::Shared;
 use crate::tap::Tap;
 
 /// How long the last octet of an answer waits for its event to be written. A disk that is slower

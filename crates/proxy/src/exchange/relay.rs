@@ -14,7 +14,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::console::{Answer, Gone, RequestBody};
 use crate::dial::micros;
-use crate::exchange::{Inlet, Request};
+use crate::exchange::Inlet;
+use crate::exchange::request::Request;
 use crate::headers;
 use crate::http1::{BodyError, Frame, Framing};
 use crate::open_flow::{FlowLog, OpenFlow};
