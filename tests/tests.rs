@@ -19,6 +19,7 @@ mod end_to_end {
     mod mistakes;
     mod rules;
     mod session;
+    mod settings;
     mod stop;
     mod transfers;
     mod tunnel;

@@ -102,6 +102,12 @@ impl Home {
         Start { home: self, shell: None, args: Vec::new(), json: true, session: "session" }
     }
 
+    /// Starts a command that runs a proxy, and waits until it listens.
+    pub(crate) async fn spawn(&self, mut command: Command) -> Tap {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Tap::of(command.spawn().unwrap()).await
+    }
+
     /// The session that a [`Home::tap`] writes.
     pub(crate) fn session(&self) -> Session {
         Session::open(&self.path("session")).unwrap()
@@ -189,8 +195,7 @@ impl Start<'_> {
         command.arg("--write").arg(self.home.path(self.session));
         command.arg("--certs").arg(self.home.path("certs"));
         command.args(self.json.then_some("--json")).args(self.args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Tap::of(command.spawn().unwrap()).await
+        self.home.spawn(command).await
     }
 }
 

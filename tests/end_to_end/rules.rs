@@ -190,5 +190,7 @@ async fn the_log_marks_what_was_changed() {
     let tap = home.tap().with_log().world(&world).args(["--rules", "firmware-guard"]).start().await;
     ask(&tap, &Console::ps4("1.51"), &Request::get(PS4)).await;
     let ended = tap.stop().await;
-    assert!(ended.stderr.contains("firmware-guard: "), "{}", ended.stderr);
+    let mut lines = ended.stderr.lines().skip_while(|line| !line.contains(" fw-updatelist "));
+    assert!(lines.next().unwrap().ends_with(" ✎"), "{}", ended.stderr);
+    assert!(lines.next().unwrap().contains("✎ firmware-guard: "), "{}", ended.stderr);
 }

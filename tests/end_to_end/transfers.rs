@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consoletap_simulator::{Console, Request, World};
+use consoletap_simulator::{Console, Request, Sizes, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -13,20 +13,22 @@ use tokio::time::timeout;
 use super::clients::read_head;
 use super::harness::{Home, PATIENCE};
 
-const CLIENTS: usize = 64;
+const CLIENTS: u64 = 64;
+const REQUESTS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_clients_at_once_get_what_they_ask_for() {
-    let (home, world) = (Home::new(), Arc::new(World::start().await.unwrap()));
+    let sizes = Sizes { package_piece: 128 << 10, ..Sizes::default() };
+    let (home, world) = (Home::new(), Arc::new(World::start_with(sizes).await.unwrap()));
     let tap = home.tap().world(&world).start().await;
     let piece =
         "/gs2/ppkgo/prod/CUSA00001_00/1/f_1/f/IP9100-CUSA00001_00-PLAYROOM00000000-A0107-V0100.pkg";
     let mut clients = JoinSet::new();
-    for client in 0..CLIENTS as u64 {
+    for client in 0..CLIENTS {
         let (proxy, world) = (tap.address(), Arc::clone(&world));
         clients.spawn(async move {
             let mut console = Console::ps4("1.51").behind(proxy);
-            for number in 0..4 {
+            for number in 0..REQUESTS {
                 let start = client * 1000 + number * 7;
                 let url = format!("http://gs2.ww.prod.dl.playstation.net{piece}?{client}.{number}");
                 let range = format!("bytes={start}-{}", start + 4999);
@@ -44,7 +46,7 @@ async fn sixty_four_clients_at_once_get_what_they_ask_for() {
     let ended = tap.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let rows = home.rows(&[]).await;
-    assert_eq!(rows.len(), CLIENTS * 4);
+    assert_eq!(rows.len() as u64, CLIENTS * REQUESTS);
     let ids: HashSet<u64> = rows.iter().map(|row| row["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), rows.len(), "each has its own number");
     assert!(rows.iter().all(|row| row["state"] == "complete"));
