@@ -1,6 +1,7 @@
 //! One request: classify, decide, send on, answer. The heart; it knows neither which HTTP the
 //! client speaks (`console.rs`) nor which the server does (`server.rs`).
 
+mod download;
 mod refusal;
 mod relay;
 mod request;

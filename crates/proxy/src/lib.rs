@@ -11,7 +11,7 @@
 //!  │    └─ intercept.rs   TLS with our certificate; HTTP inside: client.rs or http2.rs again
 //!  └─ exchange.rs    one request: classify → decide → send on → answer
 //!       ├─ exchange/request.rs  what is meant, and what the server gets to see
-//!       ├─ exchange/relay.rs    both directions at once
+//!       ├─ exchange/relay.rs, download.rs  both directions at once
 //!       ├─ exchange/refusal.rs  exchanges that end with words of ours
 //!       ├─ console.rs, server.rs  its two sides, whichever HTTP they speak
 //!       ├─ headers.rs    what a proxy must do to fields

@@ -1,0 +1,273 @@
+//! The answer's direction: interim answers, the head, the body, with back-pressure.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use consoletap_flow::{Headers, ResponseHead, Timings, Version};
+use consoletap_rules::Context;
+use tokio::time::{Instant, timeout};
+
+use crate::console::Answer;
+use crate::dial::micros;
+use crate::exchange::Inlet;
+use crate::exchange::relay::{Ending, Progress};
+use crate::exchange::request::Request;
+use crate::headers;
+use crate::http1::{BodyError, Frame, Framing};
+use crate::open_flow::FlowLog;
+use crate::rewrite::{self, Held};
+use crate::serve;
+use crate::server::{AnswerSource, NoAnswer, ServerAnswer, ServerBody, is_reusable};
+use crate::tap::Tap;
+
+/// The answer's direction.
+pub(super) struct Download<'d, 'c> {
+    pub(super) inlet: &'d Inlet,
+    pub(super) request: &'d Request<'d>,
+    pub(super) upgrade: Option<&'d str>,
+    pub(super) log: &'d mut FlowLog,
+    pub(super) tap: &'d mut Tap,
+    pub(super) timings: &'d mut Timings,
+    pub(super) answer: &'d mut Answer<'c>,
+    pub(super) progress: &'d Progress,
+}
+
+impl Download<'_, '_> {
+    pub(super) async fn run(&mut self, from: AnswerSource<'_>, may_be_stale: bool) -> Ending {
+        let begun = Instant::now();
+        let server = match self.final_head(from, may_be_stale).await {
+            Ok(Some(server)) => server,
+            Ok(None) => return Ending::Switched,
+            Err(ending) => return ending,
+        };
+        self.timings.wait = Some(micros(begun));
+        let receiving = Instant::now();
+        let ending = self.pass_on(server).await;
+        self.timings.receive = Some(micros(receiving));
+        ending.unwrap_or_else(|ending| ending)
+    }
+
+    /// Passes interim answers on until the final head is there; `None` after a 101.
+    async fn final_head<'s>(
+        &mut self,
+        mut from: AnswerSource<'s>,
+        may_be_stale: bool,
+    ) -> Result<Option<ServerAnswer<'s>>, Ending> {
+        let limits = self.inlet.shared.settings.limits;
+        let mut interim = 0;
+        loop {
+            let incoming = match self.head_in_time(&mut from).await? {
+                Ok(incoming) => incoming,
+                Err(NoAnswer::Closed | NoAnswer::Failed(_)) if may_be_stale && interim == 0 => {
+                    return Err(Ending::Stale);
+                }
+                Err(error) => return Err(Ending::NoAnswer(error.to_string())),
+            };
+            match incoming.status() {
+                101 => {
+                    let head = incoming.into_head();
+                    return self.switch(head).await.map(|()| None);
+                }
+                100..=199 => {
+                    interim += 1;
+                    if interim > limits.interim {
+                        let cause =
+                            format!("the server sent more than {} interim answers", limits.interim);
+                        return Err(Ending::NoAnswer(cause));
+                    }
+                    self.pass_interim_on(incoming.into_head()).await?;
+                }
+                _ => {
+                    let to_head = self.request.head.method == "HEAD";
+                    return from
+                        .into_answer(incoming, to_head, &limits)
+                        .map(Some)
+                        .map_err(|error| Ending::NoAnswer(error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// A head, before the server was silent for too long. An upload that moves is no silence.
+    async fn head_in_time(
+        &mut self,
+        from: &mut AnswerSource<'_>,
+    ) -> Result<Result<crate::server::Incoming, NoAnswer>, Ending> {
+        let shared = &self.inlet.shared;
+        let limit = shared.settings.deadlines.answer;
+        let mut sent = self.progress.sent.load(Ordering::Relaxed);
+        loop {
+            if let Ok(result) = timeout(limit, from.head(&shared.settings.limits)).await {
+                return Ok(result);
+            }
+            let now = self.progress.sent.load(Ordering::Relaxed);
+            if now == sent {
+                let cause = format!("the server sent no answer within {} s", limit.as_secs());
+                return Err(Ending::Silent(cause));
+            }
+            sent = now;
+        }
+    }
+
+    async fn pass_interim_on(&mut self, mut head: ResponseHead) -> Result<(), Ending> {
+        self.log.tell(consoletap_flow::Happening::Interim(Box::new(head.clone())));
+        headers::strip_hop_by_hop(&mut head.headers);
+        // RFC 9110 8.6: there is no length in a 1xx or 204, and who believes it waits for ever.
+        head.headers.remove("content-length");
+        self.answer.interim(&head).await.map(|_| ()).map_err(Ending::from)
+    }
+
+    /// The server agreed to switch protocols; the client learns it now and not before.
+    async fn switch(&mut self, mut head: ResponseHead) -> Result<(), Ending> {
+        let Some(asked) = self.upgrade else {
+            return Err(Ending::NoAnswer("the server switched protocols (101) unasked".to_owned()));
+        };
+        self.log.response(head.clone());
+        let protocol = head.headers.text("upgrade").unwrap_or(asked).to_owned();
+        if !protocol.eq_ignore_ascii_case(asked) {
+            let cause = format!("the server switched to {protocol}, and was asked for {asked}");
+            return Err(Ending::NoAnswer(cause));
+        }
+        headers::strip_hop_by_hop(&mut head.headers);
+        headers::restore_upgrade(&mut head.headers, &protocol);
+        self.answer.switch(&head).await.map_err(Ending::from)
+    }
+
+    /// Passes the final answer on.
+    async fn pass_on(&mut self, server: ServerAnswer<'_>) -> Result<Ending, Ending> {
+        let ServerAnswer { head, framing, mut body } = server;
+        self.log.response(head.clone());
+        let reusable = is_reusable(&head, framing)
+            && !headers::binds_connection(&head.headers)
+            && !headers::binds_connection(&self.request.head.headers);
+        let mut fields = head.headers;
+        headers::strip_hop_by_hop(&mut fields);
+        headers::say_length_once(&mut fields);
+        if head.status == 204 {
+            fields.remove("content-length");
+        }
+        if self.inlet.shared.settings.via {
+            self.inlet.shared.pseudonym.add(&mut fields, head.version);
+        }
+        // HTTP/2 says it by the end of the stream.
+        if framing == Framing::Empty
+            && self.request.head.version != Version::Http2
+            && self.request.head.method != "HEAD"
+            && !matches!(head.status, 204 | 304)
+            && !fields.contains("content-length")
+        {
+            headers::push(&mut fields, "Content-Length", "0");
+        }
+        let reason = if head.reason.is_empty() { serve::reason(head.status) } else { &head.reason };
+        self.progress.answered.store(true, Ordering::Relaxed);
+        if !self.progress.request_done.load(Ordering::Relaxed)
+            && (!reusable || self.request.awaits_continue())
+        {
+            // What the client sends from here on, its body or the next request, cannot be told.
+            self.answer.close_after();
+        }
+
+        let holds = self.request.decision.rewrites() && head.status == 200;
+        if holds && framing != Framing::Empty {
+            return self.pass_held_on(head.status, reason, fields, framing, body, reusable).await;
+        }
+        self.tap.expect(body.expected());
+        self.answer.head(head.status, reason, fields, framing)?;
+        let trailers = self.stream(&mut body).await?;
+        Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers })
+    }
+
+    /// Streams a body, with back-pressure: nothing is read before what was read is on its way.
+    async fn stream(&mut self, body: &mut ServerBody<'_>) -> Result<Option<Headers>, Ending> {
+        let idle = self.inlet.shared.settings.deadlines.idle;
+        let mut trailers = None;
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = body.next() => Ok(next),
+                // Nothing more is at hand, so what there is goes now.
+                () = std::future::ready(()) => {
+                    match timeout(idle, self.answer.flush()).await {
+                        Ok(sent) => sent?,
+                        Err(_) => return Err(Ending::takes_nothing(idle)),
+                    }
+                    timeout(idle, body.next()).await
+                }
+            };
+            match next {
+                Ok(Ok(Some(Frame::Data(octets)))) => {
+                    self.send(octets, body.is_done(), idle).await?
+                }
+                Ok(Ok(Some(Frame::Trailers(mut fields)))) => {
+                    headers::clean_trailers(&mut fields);
+                    trailers = Some(fields);
+                }
+                Ok(Ok(None)) => return Ok(trailers),
+                Ok(Err(error)) => return Err(Ending::truncated(&error)),
+                Err(_) => return Err(Ending::truncated(&BodyError::Idle(idle.as_secs()))),
+            }
+        }
+    }
+
+    async fn send(&mut self, octets: Bytes, last: bool, idle: Duration) -> Result<(), Ending> {
+        match timeout(idle, self.answer.data(octets.clone(), last)).await {
+            Ok(sent) => sent?,
+            Err(_) => return Err(Ending::takes_nothing(idle)),
+        }
+        // Hashed behind the sending: the client works on it meanwhile.
+        self.tap.see(&octets);
+        self.progress.taken.fetch_add(octets.len() as u64, Ordering::Relaxed);
+        self.log.progress(self.progress.sent.load(Ordering::Relaxed), self.tap.bytes());
+        Ok(())
+    }
+
+    /// Passes an answer on that a rule wants to change.
+    async fn pass_held_on(
+        &mut self,
+        status: u16,
+        reason: &str,
+        mut fields: Headers,
+        framing: Framing,
+        mut body: ServerBody<'_>,
+        reusable: bool,
+    ) -> Result<Ending, Ending> {
+        let settings = &self.inlet.shared.settings;
+        let idle = settings.deadlines.idle;
+        let cap = settings.limits.held_body;
+        let (held, trailers) = match rewrite::hold(&mut body, cap, idle).await {
+            Ok(Held::Whole(held, trailers)) => (held, trailers),
+            Ok(Held::TooLarge(beginning)) => {
+                self.log.note(format!("the body is larger than {cap} bytes; passed on unchanged"));
+                self.answer.head(status, reason, fields, framing)?;
+                if !beginning.is_empty() {
+                    self.send(beginning.into(), false, idle).await?;
+                }
+                let trailers = self.stream(&mut body).await?;
+                return Ok(Ending::Complete {
+                    reusable: reusable && body.is_done(),
+                    ended: false,
+                    trailers,
+                });
+            }
+            // Nothing was passed on yet, so the client can be told.
+            Err(error) => return Err(Ending::NoAnswer(format!("the answer broke off: {error}"))),
+        };
+        let context =
+            Context { classification: &self.request.classification, target: &self.request.target };
+        let changed = rewrite::apply(&self.request.decision, &context, &mut fields, held, cap);
+        changed.hits.into_iter().for_each(|hit| self.log.rule(hit));
+        changed.notes.into_iter().for_each(|note| self.log.note(note));
+        let framing = match framing {
+            Framing::Chunked | Framing::Close if !changed.changed => framing,
+            _ => Framing::Length(changed.body.len() as u64),
+        };
+        self.answer.head(status, reason, fields, framing)?;
+        if !changed.body.is_empty() {
+            self.send(changed.body.into(), true, idle).await?;
+        }
+        // Trailers tell of the body that came, such as its hash.
+        let trailers = trailers.filter(|_| !changed.changed);
+        Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers })
+    }
+}
