@@ -4,9 +4,16 @@
 
 mod wire {
     mod harness;
+    mod tls_peers;
 
     mod basics;
     mod connect;
+    mod hellos;
     mod http;
+    mod http2;
+    mod http2_abuse;
     mod intercept;
+    mod tunnel;
+    mod upgrade;
+    mod upstream;
 }
