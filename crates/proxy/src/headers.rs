@@ -189,6 +189,30 @@ pub(crate) fn passed_here(headers: &Headers, pseudonym: &Pseudonym) -> bool {
     })
 }
 
+/// Whether a request may not be sent on (RFC 9110 7.6.2).
+pub(crate) fn goes_no_further(method: &str, headers: &Headers) -> bool {
+    counts(method) && headers.text("max-forwards").is_some_and(|left| left.trim() == "0")
+}
+
+/// Counts a request's way down by one, where it is counted.
+pub(crate) fn count_down(method: &str, headers: &mut Headers) {
+    if !counts(method) {
+        return;
+    }
+    let left = headers.text("max-forwards").and_then(|left| left.trim().parse::<u64>().ok());
+    if let Some(field) = left
+        .and_then(|left| left.checked_sub(1))
+        .and_then(|left| Header::new("Max-Forwards", left.to_string()).ok())
+    {
+        headers.set(field);
+    }
+}
+
+/// The methods for which `Max-Forwards` means something.
+fn counts(method: &str) -> bool {
+    matches!(method, "OPTIONS" | "TRACE")
+}
+
 /// Whether a message carries authentication that is bound to its connection (NTLM, Negotiate):
 /// such a connection may serve nobody else.
 pub(crate) fn binds_connection(headers: &Headers) -> bool {
@@ -260,6 +284,21 @@ mod tests {
             set_host(&mut fields, Scheme::Http, &authority);
             assert_eq!(fields, headers(&[("hOST", passed)]));
         }
+    }
+
+    #[test]
+    fn max_forwards_is_counted_down_for_trace_and_options_alone() {
+        let one = [("Max-Forwards", "1")];
+        for (method, left) in [("OPTIONS", "0"), ("TRACE", "0"), ("GET", "1")] {
+            let mut fields = headers(&one);
+            assert!(!goes_no_further(method, &fields));
+            count_down(method, &mut fields);
+            assert_eq!(fields, headers(&[("Max-Forwards", left)]), "{method}");
+            assert_eq!(goes_no_further(method, &fields), left == "0", "{method}");
+        }
+        let mut nonsense = headers(&[("Max-Forwards", "-1")]);
+        count_down("TRACE", &mut nonsense);
+        assert_eq!(nonsense, headers(&[("Max-Forwards", "-1")]));
     }
 
     #[test]

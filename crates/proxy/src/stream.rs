@@ -110,12 +110,9 @@ impl ReadHalf {
     pub(crate) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Self::Tcp(half) => half.read_buf(buffer).await,
-            Self::Tls(half) => match half.read_buf(buffer).await {
-                // A peer that closes without close_notify: for HTTP the framing tells whether
-                // anything is missing, and for the rest it is an end like any other.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-                result => result,
-            },
+            // A TLS peer that goes without close_notify is an error here, `UnexpectedEof`: where
+            // the end of a body is the end of the connection, something may be missing.
+            Self::Tls(half) => half.read_buf(buffer).await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What follows a 101: a WebSocket. Octets both ways, unread; the TLS of an intercepted connection
 //! is between, so they come through our buffers.
 
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,7 +52,12 @@ async fn copy(
     let undelivered = |error| Ok(Some(Broken::Side { client: !from_client, error }));
     loop {
         if from.buffered().is_empty() {
-            match from.fill().await {
+            let count = match from.fill().await {
+                // A WebSocket has an end of its own; that of TLS adds nothing.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+                count => count,
+            };
+            match count {
                 Ok(0) => return to.shutdown().await.map_or_else(undelivered, |()| Ok(None)),
                 Ok(_) => {}
                 Err(error) => return Err(Broken::Side { client: from_client, error }),

@@ -169,6 +169,10 @@ impl Download<'_, '_> {
         }
 
         let holds = self.request.decision.rewrites() && head.status == 200;
+        if holds && self.request.is_head() {
+            // They describe what the server has, and not what GET would give.
+            fields.retain(|field| !field.is("content-length") && !field.is("etag"));
+        }
         if holds && framing != Framing::Empty {
             return self.pass_held_on(head.status, reason, fields, framing, body, reusable).await;
         }

@@ -48,6 +48,7 @@ impl Request<'_> {
         let mut fields = self.head.headers.clone();
         headers::strip_hop_by_hop(&mut fields);
         headers::say_length_once(&mut fields);
+        headers::count_down(&self.head.method, &mut fields);
         if self.head.version == Version::Http10 {
             // RFC 9110 10.1.1: there is no 100 in HTTP/1.0, so nobody waits for one.
             fields.remove("expect");
@@ -111,6 +112,11 @@ pub(super) fn objection(inlet: &Inlet, head: &RequestHead) -> Option<(u16, Strin
     }
     if headers::passed_here(&head.headers, &inlet.shared.pseudonym) {
         return Some((508, "the request came back to this proxy".to_owned()));
+    }
+    if headers::goes_no_further(&head.method, &head.headers) {
+        // To be answered as the last one on the way does (RFC 9110 7.6.2), which is we.
+        let status = if head.method == "OPTIONS" { 200 } else { 405 };
+        return Some((status, "Max-Forwards is 0: the request ends here".to_owned()));
     }
     None
 }

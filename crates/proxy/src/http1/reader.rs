@@ -101,7 +101,12 @@ impl Reader {
                 self.skip(end);
                 return Ok(head);
             }
-            if self.fill().await? == 0 {
+            let count = match self.fill().await {
+                // Between heads, a TLS peer that goes without close_notify has just gone.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                count => count?,
+            };
+            if count == 0 {
                 let error = if self.buffer.is_empty() { ReadError::Closed } else { ReadError::Cut };
                 return Err(error);
             }
