@@ -4,6 +4,7 @@
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use consoletap_catalog::Catalog;
@@ -165,6 +166,10 @@ impl Signals {
     }
 }
 
+/// A signal so soon after the first is the same wish: `timeout` signals its child and then the
+/// child's group, and a wrapper may pass on the Ctrl-C that the terminal has sent already.
+const SAME_WISH: Duration = Duration::from_millis(250);
+
 /// Resolves at the first signal, or when nobody reads the JSON lines any more. A second signal
 /// ends the program at once: what was shown is on disk already.
 async fn stop(mut signals: Signals, reader_gone: Arc<Notify>, printer: Arc<Printer>) {
@@ -172,8 +177,11 @@ async fn stop(mut signals: Signals, reader_gone: Arc<Notify>, printer: Arc<Print
         () = signals.next() => {}
         () = reader_gone.notified() => {}
     }
+    let first = Instant::now();
     tokio::spawn(async move {
-        signals.next().await;
+        while first.elapsed() < SAME_WISH {
+            signals.next().await;
+        }
         printer.redraw(Vec::new());
         std::process::exit(1);
     });

@@ -273,6 +273,11 @@ impl Tap {
         self.end().await
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub(crate) async fn end(mut self) -> Ended {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("the proxy ends").unwrap();

@@ -1,5 +1,7 @@
 //! The end of a run: everything is written down and told, and the exit code says how it went.
 
+use std::time::{Duration, Instant};
+
 use consoletap_flow::State;
 use consoletap_simulator::{Act, Console, RawOrigin, Request, World};
 use rustix::process::Signal;
@@ -55,6 +57,42 @@ async fn what_is_under_way_is_told_as_what_it_is() {
     assert_ne!(rows[0]["state"], "complete");
     assert!(rows[0]["error"].is_string(), "{}", rows[0]);
     assert_eq!(rows, home.rows(&[]).await);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_and_the_session_can_be_read() {
+    let home = Home::new();
+    let acts = vec![Act::ReadHead, Act::Send("HTTP/1.1 200 OK\r\n\r\n".into()), Act::Hold];
+    let origin = RawOrigin::play(acts).await.unwrap();
+    let redirect = format!("a.example={}", origin.address());
+    let mut tap = home.tap().args(["--resolve", &redirect]).start().await;
+    let mut client = TcpStream::connect(tap.address()).await.unwrap();
+    client.write_all(b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n").await.unwrap();
+    read_head(&mut client).await;
+    tap.signal(Signal::INT);
+    let begun = Instant::now();
+    // Impatiently, until it is gone.
+    while !tap.has_ended() {
+        tap.signal(Signal::TERM);
+        tokio::task::yield_now().await;
+    }
+    let ended = tap.end().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert_eq!(home.flows()[0].state(), State::Unfinished);
+}
+
+#[tokio::test]
+async fn two_signals_in_one_moment_are_one_wish() {
+    // `timeout` does so: it signals its child, and then the group that the child is in.
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    let tap = home.tap().with_log().world(&world).start().await;
+    Console::ps4("1.51").behind(tap.address()).ask(&Request::get(LIST)).await.unwrap();
+    tap.signal(Signal::TERM);
+    tap.signal(Signal::INT);
+    let ended = tap.end().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("\n1 flow: "), "{}", ended.stderr);
 }
 
 #[tokio::test]
