@@ -198,6 +198,19 @@ async fn the_ca_is_made_once_and_its_key_is_its_owners() {
 }
 
 #[tokio::test]
+async fn two_that_start_at_once_share_one_ca() {
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    let start = |session| home.tap().session(session).world(&world).arg("--intercept-all").start();
+    let (one, other) = tokio::join!(start("one"), start("other"));
+    let ours = std::fs::read_to_string(home.path("certs/ca.pem")).unwrap();
+    let console = Console::ps4("1.51").also_trusting_pem(&ours).unwrap();
+    for tap in [one, other] {
+        let tunnel = console.tunnel(tap.address(), HOST, None).await.unwrap();
+        tunnel.handshake(TlsVersion::Tls13).await.expect("its certificates are of the CA on disk");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_others_can_read_is_refused_where_tls_is_to_be_opened() {
     let home = Home::new();
     home.tap().start().await.stop().await;
