@@ -168,12 +168,12 @@ async fn a_reset_in_a_transfer_ends_both_sides() {
 async fn a_server_that_refuses_an_upload_is_heard() {
     for _ in 0..10 {
         let Both { proxy, mut client, mut server } = tunnel().await;
-        // It answers, and closes over what it has not read: a reset follows its answer.
-        server.write_all(b"413 too large").await.unwrap();
         let block = pattern(1 << 20);
         let uploading = async { while client.write_all(&block).await.is_ok() {} };
         let closing = async {
             take(&mut server, 100_000).await;
+            // It answers, and closes over what it has not read: a reset follows its answer.
+            server.write_all(b"413 too large").await.unwrap();
             drop(server);
         };
         tokio::time::timeout(LIMIT, async { tokio::join!(uploading, closing) }).await.unwrap();
