@@ -16,7 +16,8 @@ pub(crate) struct Fold {
 
 #[derive(Debug)]
 struct Open {
-    flow: Flow,
+    // A flow is large, and is handed on more than once.
+    flow: Box<Flow>,
     inner: u64,
 }
 
@@ -24,7 +25,7 @@ struct Open {
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
     /// The flow.
-    pub(crate) flow: Flow,
+    pub(crate) flow: Box<Flow>,
     /// How many flows came through it.
     pub(crate) inner: u64,
 }
@@ -49,7 +50,7 @@ impl Fold {
             self.totals.add(&flow);
             return Some(Done { flow, inner });
         }
-        let flow = Flow::open(event)?;
+        let flow = Box::new(Flow::open(event)?);
         self.totals.meet(&flow);
         if let Some(tunnel) = flow.tunnel.and_then(|tunnel| self.open.get_mut(&tunnel)) {
             tunnel.inner += 1;
@@ -60,7 +61,7 @@ impl Fold {
 
     /// The flows that are under way, in no order.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Flow> {
-        self.open.values().map(|open| &open.flow)
+        self.open.values().map(|open| &*open.flow)
     }
 
     /// What came of those that are over.

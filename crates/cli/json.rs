@@ -73,8 +73,8 @@ pub(crate) struct JsonQueue(Sender<Option<Box<Flow>>>);
 
 impl JsonQueue {
     /// Never blocks. Once the reader is gone, flows are dropped.
-    pub(crate) fn push(&self, flow: Flow) {
-        let _ = self.0.send(Some(Box::new(flow)));
+    pub(crate) fn push(&self, flow: Box<Flow>) {
+        let _ = self.0.send(Some(flow));
     }
 }
 
@@ -100,7 +100,9 @@ mod tests {
         let printer = Printer::new(Box::new(paper.clone()), Box::new(io::sink()), false);
         let lines = JsonLines::start(Arc::new(printer), || panic!("nothing broke")).unwrap();
         for id in 1..=500 {
-            lines.queue().push(Sample::get("http://a/x?sid=geheim").id(id).status(200).flow());
+            lines
+                .queue()
+                .push(Box::new(Sample::get("http://a/x?sid=geheim").id(id).status(200).flow()));
         }
         lines.close().unwrap();
         let text = paper.text();
@@ -129,7 +131,7 @@ mod tests {
         let told = Arc::clone(&broken);
         let printer = Arc::new(Printer::new(Box::new(Closed), Box::new(io::sink()), false));
         let lines = JsonLines::start(printer, move || told.store(true, Ordering::SeqCst)).unwrap();
-        lines.queue().push(Sample::get("http://a/").flow());
+        lines.queue().push(Box::new(Sample::get("http://a/").flow()));
         lines.close().unwrap();
         assert!(broken.load(Ordering::SeqCst));
     }
