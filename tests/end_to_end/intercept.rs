@@ -103,6 +103,7 @@ async fn many_http2_streams_share_a_tunnel() {
     let inside: Vec<_> = rows.iter().filter(|row| row["tunnel"] == tunnel["id"]).collect();
     assert_eq!(inside.len(), 20);
     assert!(inside.iter().all(|row| row["state"] == "complete"));
+    assert!(world.requests().iter().all(|seen| seen.version == "HTTP/2.0"), "as the client offers");
     let mut paths: Vec<_> = world.requests().into_iter().map(|seen| seen.target).collect();
     paths.sort();
     paths.dedup();

@@ -50,3 +50,22 @@ async fn tables_of_ones_own_name_what_is_in_no_other() {
     let row = eventually("the row", || json_lines(&tap.stdout()).pop()).await;
     assert_eq!((&row["entry"], &row["category"]), (&"my-service".into(), &"telemetry".into()));
 }
+
+#[tokio::test]
+async fn without_a_session_the_rows_come_and_nothing_is_written() {
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    let mut command = home.program(env!("CARGO_BIN_EXE_consoletap"));
+    command.args(["--listen-host", "127.0.0.1", "--port", "0", "--no-session", "--json", "-v"]);
+    command.args(world.resolve_rules().iter().flat_map(|rule| ["--resolve", rule]));
+    let tap = home.spawn(command).await;
+    assert!(tap.stderr().contains("No session is written.\n"), "{}", tap.stderr());
+    let answer =
+        Console::ps4("1.51").behind(tap.address()).ask(&Request::get(TITLE)).await.unwrap();
+    let row = tap.rows(1).await.remove(0);
+    assert_eq!((&row["id"], &row["state"]), (&1.into(), &"complete".into()));
+    assert_eq!(row["response_bytes"], answer.body.len());
+    let ended = tap.stop().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains(" title-metadata "), "with -v the log stands beside the JSON");
+    assert!(!home.path("data/consoletap/sessions").exists());
+}
