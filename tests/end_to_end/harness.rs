@@ -1,10 +1,12 @@
 //! A home folder, and the binary in it. Whatever is started is killed when it is dropped.
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use consoletap_flow::Flow;
@@ -58,8 +60,8 @@ impl Home {
     /// Writes a file; gives its path.
     pub(crate) fn write(&self, below: &str, octets: impl AsRef<[u8]>) -> String {
         let path = self.path(below);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, octets).unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, octets).unwrap();
         self.text(below)
     }
 
@@ -99,13 +101,33 @@ impl Home {
 
     /// A proxy on a free port of loopback, which writes `session` and prints JSON lines.
     pub(crate) fn tap(&self) -> Start<'_> {
-        Start { home: self, shell: None, args: Vec::new(), json: true, session: "session" }
+        let session = "session";
+        Start { home: self, shell: None, args: Vec::new(), json: true, session, ready_ca: true }
     }
 
     /// Starts a command that runs a proxy, and waits until it listens.
     pub(crate) async fn spawn(&self, mut command: Command) -> Tap {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Tap::of(command.spawn().unwrap()).await
+    }
+
+    /// Puts a CA where [`Home::tap`] looks for it, unless there is one. It is the same for all
+    /// homes: the key of a new one costs more than most tests.
+    fn install_ca(&self) {
+        static CA: OnceLock<[(&str, Vec<u8>); 2]> = OnceLock::new();
+        let files = CA.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            consoletap_tls::Authority::load_or_create(folder.path()).unwrap();
+            ["ca.pem", "ca-key.pem"].map(|file| (file, fs::read(folder.path().join(file)).unwrap()))
+        });
+        let certs = self.path("certs");
+        if fs::DirBuilder::new().mode(0o700).create(&certs).is_ok() {
+            for (file, octets) in files {
+                let mut options = File::options();
+                options.write(true).create_new(true).mode(0o600);
+                options.open(certs.join(file)).unwrap().write_all(octets).unwrap();
+            }
+        }
     }
 
     /// The session that a [`Home::tap`] writes.
@@ -135,6 +157,7 @@ pub(crate) struct Start<'h> {
     args: Vec<String>,
     json: bool,
     session: &'static str,
+    ready_ca: bool,
 }
 
 impl Start<'_> {
@@ -174,6 +197,12 @@ impl Start<'_> {
         self
     }
 
+    /// Without a CA that was made before: it makes its own.
+    pub(crate) fn without_ca(mut self) -> Self {
+        self.ready_ca = false;
+        self
+    }
+
     /// Started by these words of a shell, which end in `exec "$@"`.
     pub(crate) fn by_shell(mut self, script: &'static str) -> Self {
         self.shell = Some(script);
@@ -182,6 +211,9 @@ impl Start<'_> {
 
     /// Starts it, and waits until it listens.
     pub(crate) async fn start(self) -> Tap {
+        if self.ready_ca {
+            self.home.install_ca();
+        }
         let binary = env!("CARGO_BIN_EXE_consoletap");
         let mut command = match self.shell {
             Some(script) => {

@@ -190,7 +190,7 @@ async fn the_ca_is_made_once_and_its_key_is_its_owners() {
         let read = |name: &str| std::fs::read(home.path("certs").join(name)).unwrap();
         (read("ca.pem"), read("ca-key.pem"))
     };
-    home.tap().start().await.stop().await;
+    home.tap().without_ca().start().await.stop().await;
     let first = ca();
     let mode = |name: &str| home.path(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("certs"), mode("certs/ca-key.pem")), (0o700, 0o600));
@@ -201,7 +201,9 @@ async fn the_ca_is_made_once_and_its_key_is_its_owners() {
 #[tokio::test]
 async fn two_that_start_at_once_share_one_ca() {
     let (home, world) = (Home::new(), World::start().await.unwrap());
-    let start = |session| home.tap().session(session).world(&world).arg("--intercept-all").start();
+    let start = |session| {
+        home.tap().without_ca().session(session).world(&world).arg("--intercept-all").start()
+    };
     let (one, other) = tokio::join!(start("one"), start("other"));
     let ours = std::fs::read_to_string(home.path("certs/ca.pem")).unwrap();
     let console = Console::ps4("1.51").also_trusting_pem(&ours).unwrap();
