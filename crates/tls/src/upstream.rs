@@ -51,11 +51,12 @@ impl Trust {
     /// When a file cannot be read, or holds no certificate that can be a root.
     pub fn new(settings: &TrustSettings) -> Result<Self, TlsError> {
         let mut extra = RootCertStore::empty();
+        let mut shown = Vec::new();
         for path in &settings.extra_roots {
-            add_roots(&mut extra, path)?;
+            shown.extend(add_roots(&mut extra, path)?);
         }
         let provider = provider();
-        let roots = Arc::new(Roots::new(extra, Arc::clone(&provider)));
+        let roots = Arc::new(Roots::new(extra, shown, Arc::clone(&provider)));
         Ok(Self {
             insecure: settings.insecure.clone(),
             verified: Variants::new(Arc::clone(&roots) as _)?,
@@ -106,21 +107,27 @@ impl Variants {
     }
 }
 
-fn add_roots(store: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
+/// Adds the certificates of a file, and gives them.
+fn add_roots(
+    store: &mut RootCertStore,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = |source| TlsError::ReadRoots { path: path.to_owned(), source };
-    let before = store.len();
+    let mut added = Vec::new();
     let certificates = CertificateDer::pem_file_iter(path).map_err(read)?;
     for (index, certificate) in certificates.enumerate() {
-        store.add(certificate.map_err(read)?).map_err(|source| TlsError::BadRoot {
+        let certificate = certificate.map_err(read)?;
+        store.add(certificate.clone()).map_err(|source| TlsError::BadRoot {
             path: path.to_owned(),
             number: index + 1,
             source,
         })?;
+        added.push(certificate);
     }
-    if store.len() == before {
+    if added.is_empty() {
         return Err(TlsError::NoRoots { path: path.to_owned() });
     }
-    Ok(())
+    Ok(added)
 }
 
 /// A failed handshake with a server, in plain words.
@@ -177,6 +184,10 @@ fn explain_certificate(error: &CertificateError) -> String {
         CertificateError::BadSignature => "its signature is wrong",
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not meant for servers"
+        }
+        // webpki's own kind of error, of which rustls has no name.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "it is self-signed, or an authority's own; --upstream-ca FILE with it believes it"
         }
         other => return format!("the server's certificate is not valid: {other}"),
     };

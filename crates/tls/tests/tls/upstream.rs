@@ -80,6 +80,44 @@ async fn an_extra_root_is_believed_and_sessions_resume() {
     connect(&trust, "10.1.2.3", &address).await.unwrap();
 }
 
+/// A server that shows an authority's own certificate, as `openssl req -x509` makes them.
+fn self_signed(name: &str, until: i32) -> (String, Arc<ServerConfig>) {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    (certificate.pem(), Arc::new(config))
+}
+
+#[tokio::test]
+async fn a_self_signed_server_is_believed_where_it_was_named_and_for_its_name_and_time_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let trust = |pem: &str| {
+        let path = folder.path().join("root.pem");
+        fs::write(&path, pem).unwrap();
+        Trust::new(&TrustSettings { extra_roots: vec![path], insecure: vec![] }).unwrap()
+    };
+    let (pem, server) = self_signed("a.example", 2060);
+    connect(&trust(&pem), "a.example", &server).await.unwrap();
+    connect(&trust(&pem), "b.example", &server).await.unwrap_err();
+    let (other, _) = self_signed("a.example", 2060);
+    let error = connect(&trust(&other), "a.example", &server).await.unwrap_err();
+    assert!(explain(&error).contains("it is self-signed"), "{}", explain(&error));
+    let (old, expired) = self_signed("a.example", 2020);
+    connect(&trust(&old), "a.example", &expired).await.unwrap_err();
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_server_is_told_in_plain_words() {
     let service = Service::new("service");
