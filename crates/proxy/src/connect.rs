@@ -238,11 +238,12 @@ impl Way {
         };
         let shared = Arc::clone(&self.inlet.shared);
         let place = self.place;
-        // A task of its own, small as it is: the state of the HTTP connection goes away.
-        shared.spawn(async move {
+        // A task of its own, small as it is: the state of the HTTP connection goes away. Boxed, for
+        // each layer that a future is wrapped in has room for it twice: 3 KB would become 12.
+        shared.spawn(Box::pin(async move {
             tunnel::run(flow, client, server, first).await;
             drop(place);
-        });
+        }));
     }
 
     async fn dial_late(&self, flow: &mut OpenFlow) -> Option<TcpStream> {

@@ -259,7 +259,8 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let head = request_head(&parts);
     let shared = Arc::clone(&inlet.shared);
-    shared.spawn(async move {
+    // Boxed for the same reason as a tunnel's.
+    shared.spawn(Box::pin(async move {
         let objection = objection(&head, &inlet.shared.settings.limits);
         let source = RequestBody::Http2 { incoming, answer: body_sender.clone() };
         let mut answer = Answer::http2(head_sender, body_sender);
@@ -269,7 +270,7 @@ async fn answer(
             }
             None => exchange::run(&inlet, head, source, answer).await,
         };
-    });
+    }));
     let AnswerHead { response, bodiless } = head_receiver.await.map_err(|_| CutOff)?;
     Ok(response.map(|()| if bodiless { BodyStream::empty() } else { body }))
 }
