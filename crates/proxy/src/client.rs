@@ -230,7 +230,7 @@ fn vanish(writer: Writer) {
 
 /// Ends a connection so that the client can still read what it was sent: a connection that is
 /// closed with unread octets is reset, and takes our last words with it (RFC 9112 9.6).
-async fn linger(mut reader: Reader, mut writer: Writer) {
+pub(crate) async fn linger(mut reader: Reader, mut writer: Writer) {
     let drained = async {
         if writer.shutdown().await.is_err() {
             return;

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use crate::client::linger;
 use crate::console::Answer;
 use crate::dial::DialError;
 use crate::exchange::{self, Inlet};
@@ -38,7 +39,7 @@ pub(crate) async fn run(
         Err(cause) => {
             let mut answer = Answer::http1(&mut writer, head.version, false);
             exchange::refuse(&inlet, head, None, &mut answer, 400, cause).await;
-            return;
+            return linger(reader, writer).await;
         }
     };
     let user_agent = head.headers.text("user-agent").map(str::to_owned);
@@ -57,7 +58,10 @@ pub(crate) async fn run(
     let mut way = Way { inlet, target, user_agent, classification, place };
     let server = match way.dial(&mut flow).await {
         Ok(server) => server,
-        Err(error) => return say_unreachable(&mut flow, head.version, &mut writer, &error).await,
+        Err(error) => {
+            say_unreachable(&mut flow, head.version, &mut writer, &error).await;
+            return linger(reader, writer).await;
+        }
     };
     if establish(&mut flow, &mut writer).await.is_err() {
         let failure = Failure::new(Side::Client, "the client was gone before the tunnel stood");
@@ -109,14 +113,9 @@ async fn say_unreachable(
     error: &DialError,
 ) {
     let page = Page::new(error.status(), &error.to_string(), false);
-    flow.log.response(page.head.clone());
     let state = if error.is_refusal() { State::Refused } else { State::UpstreamError };
-    flow.finish(state, Some(error.failure())).wait().await;
     let mut answer = Answer::http1(writer, version, false);
-    if page.send(&mut answer).await.is_ok() {
-        // Whoever went away meanwhile has no use for it.
-        let _ = answer.end(None).await;
-    }
+    exchange::say(flow, &mut answer, &page, state, error.failure()).await;
 }
 
 async fn establish(flow: &mut OpenFlow, writer: &mut Writer) -> std::io::Result<()> {

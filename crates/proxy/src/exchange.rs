@@ -25,7 +25,7 @@ use crate::server::{AnswerSource, RequestSink};
 use crate::shared::Shared;
 use crate::upgrade;
 use crate::upstream::{Http1Connection, Key, Upstream};
-pub(crate) use refusal::refuse;
+pub(crate) use refusal::{refuse, say};
 use relay::{Ending, Exchange};
 use request::Request;
 

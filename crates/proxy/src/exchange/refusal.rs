@@ -38,7 +38,7 @@ pub(crate) async fn refuse(
 }
 
 /// Answers with a page of ours and ends the flow.
-async fn say(
+pub(crate) async fn say(
     flow: &mut OpenFlow,
     answer: &mut Answer<'_>,
     page: &Page,
