@@ -103,7 +103,8 @@ impl Catalog {
         agent: Option<(&agents::Agent, Captures<'_>)>,
         asked: &Asked<'_, '_>,
     ) -> Classification {
-        let mut details = Details::default();
+        // Most rows with fields have four to six; one allocation holds them.
+        let mut details = Details { fields: Vec::with_capacity(6), ..Details::default() };
         let mut platform = Platforms::UNKNOWN;
         if let Some((agent, captures)) = &agent {
             let row = &self.rows[agent.row];
