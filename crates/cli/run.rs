@@ -11,6 +11,7 @@ use consoletap_catalog::Catalog;
 use consoletap_proxy::{Keep, Listener, Parts, Proxy, TlsParts};
 use consoletap_rules::Rules;
 use consoletap_tls::{Authority, Interceptor, Learned, Trust};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -27,7 +28,24 @@ use crate::terminal::{Printer, Tracing};
 pub(crate) fn run(args: RunArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(args)?;
     trace(settings.views.verbose, printer);
+    raise_descriptor_limit();
     runtime()?.block_on(serve(settings, printer))
+}
+
+/// The most descriptors that are asked for; each is a line in a table of the kernel.
+const MOST_DESCRIPTORS: u64 = 1 << 18;
+
+/// Every client costs two descriptors, and the usual limit of 1,024 is for programs that count
+/// them in a bit set. What may be had without asking is taken.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX).min(MOST_DESCRIPTORS);
+    if limit.current.is_some_and(|current| current < most) {
+        let raised = Rlimit { current: Some(most), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+        }
+    }
 }
 
 /// The runtime of the commands that use the network.
