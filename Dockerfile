@@ -3,6 +3,8 @@
 #
 #   docker build -t consoletap .
 #   docker run --rm -it -p 8080:8080 -v consoletap:/data consoletap
+#
+# .ci/run does not build it: no container engine runs there. It is kept plain for that reason.
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
