@@ -16,9 +16,10 @@ use crate::line::MAX_LINE;
 use crate::log::{Line, Log};
 use crate::queue::Queue;
 
-/// A write that takes longer shows a disk that nobody but the thread should wait for …
+/// A write, of lines or of a body, that takes longer shows a disk that nobody but the thread should
+/// wait for …
 const SLOW: Duration = Duration::from_millis(5);
-/// … for this long.
+/// … for this long, or until the thread's next batch went faster.
 const SLOW_FOR: Duration = Duration::from_secs(1);
 
 /// A batch ends here, so that a small event does not wait for many large bodies.
@@ -67,6 +68,8 @@ pub(crate) struct Batch {
     lines: Vec<Line>,
     waiting: Vec<(Event, Option<Written>)>,
     copied: usize,
+    /// What a body of it took at the most.
+    slowest: Duration,
 }
 
 impl Recording {
@@ -122,6 +125,7 @@ impl Recording {
 
     fn keep(&mut self, copy: Option<BodyCopy>, summary: &mut BodySummary) {
         let Some(copy) = copy else { return };
+        let begun = Instant::now();
         match self.bodies.keep(&copy, summary) {
             Outcome::Known => {}
             Outcome::New => {
@@ -133,6 +137,7 @@ impl Recording {
                 self.stats.last_error = Some(error.to_string());
             }
         }
+        self.batch.slowest = self.batch.slowest.max(begun.elapsed());
         self.batch.copied += copy.octets.len();
         self.queue.release(copy.octets.len());
     }
@@ -141,7 +146,8 @@ impl Recording {
     fn flush(&mut self) {
         let begun = Instant::now();
         let done = self.log.append(&self.batch.octets, &self.batch.lines);
-        self.slow_until = (begun.elapsed() > SLOW).then(|| Instant::now() + SLOW_FOR);
+        let slowest = std::mem::take(&mut self.batch.slowest).max(begun.elapsed());
+        self.slow_until = (slowest > SLOW).then(|| Instant::now() + SLOW_FOR);
         let lost = self.batch.lines.len() - done;
         self.stats.events += done as u64;
         self.stats.lost_events += lost as u64;
