@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::explain::ExplainArgs;
 use crate::line::legend;
+use crate::session;
 
 /// The proxy you set on a game console to see, keep and change what it says on the network.
 ///
@@ -37,37 +38,12 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Look at recorded sessions
     #[command(subcommand)]
-    Session(SessionCommand),
+    Session(session::Command),
     /// Look at the ready rule packs
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Print the settings file with every key explained
     Settings,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SessionCommand {
-    /// List sessions, newest first
-    List {
-        /// The folder they are in [default: where `run` writes them]
-        root: Option<PathBuf>,
-    },
-    /// Show the flows of a session, or one flow in full
-    Show(ShowArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowArgs {
-    /// The session's folder
-    pub(crate) directory: PathBuf,
-    /// Which flows: the number of one, to see it in full, or a filter, as `~cat fw-updatelist`
-    pub(crate) filter: Vec<String>,
-    /// One JSON line a flow
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Show passwords, tokens and device ids, too
-    #[arg(long)]
-    pub(crate) with_secrets: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,6 @@ mod demo;
 mod escape;
 mod exit;
 mod explain;
-mod flow_page;
 mod fold;
 mod json;
 mod line;
@@ -22,7 +21,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod secrets;
-mod sessions;
+mod session;
 mod settings;
 mod settings_file;
 mod terminal;
@@ -62,7 +61,7 @@ fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode>
                 explain::run(args, &catalog, &mut Data(printer), &mut std::io::stdin().lock())?;
             return Ok(if known { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Session(command) => sessions::run(command, printer)?,
+        Command::Session(command) => session::run(command, printer)?,
         Command::Rules(RulesCommand::List) => printer.data(&rules::list())?,
         Command::Settings => printer.data(settings_file::TEMPLATE)?,
     }

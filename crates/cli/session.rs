@@ -1,0 +1,93 @@
+//! `consoletap session …`: what was recorded, read back. A command a file.
+
+mod flow_page;
+mod list;
+mod show;
+mod wanted;
+
+use std::io::{BufWriter, Write as _};
+
+use clap::Subcommand;
+use jiff::tz::TimeZone;
+
+use crate::terminal::{Data, Printer};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List sessions, newest first
+    List(list::Args),
+    /// Show the flows of a session, or one flow in full
+    Show(show::Args),
+}
+
+/// Runs the command.
+pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<()> {
+    let zone = TimeZone::system();
+    let look = printer.data_look();
+    let mut out = BufWriter::new(Data(printer));
+    // What is to be said beside the data, once all of it is out.
+    let remarks = match command {
+        Command::List(args) => list::run(&args, &look, &zone, &mut out)?,
+        Command::Show(args) => show::run(&args, &look, &zone, &mut out)?,
+    };
+    out.flush()?;
+    printer.say(&remarks);
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use consoletap_flow::{Flow, Record, Recorder as _, Timestamp};
+    use consoletap_session::{About, Options, Writer};
+
+    use super::*;
+    use crate::fold::tests::ends;
+    use crate::sample::Sample;
+    use crate::terminal::tests::Paper;
+
+    /// Writes a session of these flows, and of one that has no end.
+    pub(crate) fn record(directory: &Path, flows: &[Flow], cut_off: Option<&Flow>) {
+        let about = About {
+            tool: "consoletap".to_owned(),
+            version: "0".to_owned(),
+            started: Timestamp(1_795_466_580_000_000),
+            options: serde_json::Value::Null,
+        };
+        let writer = Arc::new(Writer::create(directory, about, Options::default(), None).unwrap());
+        for event in flows.iter().flat_map(ends) {
+            writer.record(Record::new(event));
+        }
+        if let Some(flow) = cut_off {
+            let [opened, _] = ends(flow);
+            writer.record(Record::new(opened));
+        }
+        writer.close();
+    }
+
+    /// A PS4 asks for the update list.
+    pub(crate) fn list_of(id: u64) -> Sample {
+        Sample::get("http://fus01.ps4.update.playstation.net/update/ps4/list/us/l.xml?sid=geheim")
+            .id(id)
+            .platform("ps4")
+            .category("fw-updatelist")
+            .bytes(0, 1234)
+    }
+
+    #[test]
+    fn no_session_at_all_is_said_so() {
+        let printer = Printer::new(Box::new(Paper::default()), Box::new(io::sink()), false);
+        let root = tempfile::tempdir().unwrap();
+        let paper = Paper::default();
+        let told = Printer::new(Box::new(paper.clone()), Box::new(io::sink()), false);
+        let args = list::Args { root: Some(root.path().to_owned()) };
+        run(Command::List(args), &told).unwrap();
+        assert!(paper.text().starts_with("There is no session in "));
+        let missing = show::Args { directory: root.path().join("none"), ..show::Args::default() };
+        let error = run(Command::Show(missing), &printer).unwrap_err();
+        assert!(error.to_string().contains("is no session"), "{error}");
+    }
+}
