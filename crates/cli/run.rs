@@ -80,7 +80,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
         consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
     if recording.directory().is_none() {
         // Bodies that nobody keeps need not be copied, nor hashed.
-        wire.keep = Keep { whole: 0, prefix: 0 };
+        wire.keep = Keep { whole: 0, prefix: 0, full: false };
     }
     let parts = Parts {
         catalog: Arc::new(catalog),

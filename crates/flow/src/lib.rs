@@ -34,7 +34,7 @@ pub use glob::{HostGlob, InvalidGlob};
 pub use head::{RequestHead, ResponseHead, Text, Version};
 pub use headers::{Header, Headers, InvalidHeader};
 pub use id::{ConnectionId, FlowId};
-pub use record::{BodyCopy, Record, Recorder};
+pub use record::{BodyCopy, BodySide, BodyStream, Record, Recorder};
 pub use summary::{Kind, State, Summary, TlsSummary};
 pub use target::{Authority, Host, InvalidAuthority, Scheme, Target, Url};
 pub use time::{Timestamp, Timings};

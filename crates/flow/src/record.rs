@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Event;
+use crate::{Event, FlowId};
 
 /// An event on its way to the session, with what belongs to it.
 pub struct Record {
@@ -40,8 +40,33 @@ pub struct BodyCopy {
     pub whole: bool,
 }
 
+/// One of the two bodies of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BodySide {
+    /// What the client sent.
+    Request,
+    /// What the client got.
+    Response,
+}
+
+/// A body of any size on its way to the disk, in parts. It ends when it is dropped, and that must
+/// come before the `Finished` of its flow is recorded.
+pub trait BodyStream: Send {
+    /// Takes the next octets. It never waits for a disk: what a slow one cannot take ends the
+    /// copy, and `Finished` says in the session how much of it there is.
+    fn push(&mut self, octets: &[u8]);
+}
+
 /// Keeps events. Implemented by the session's writer, and by whatever a test wants to look at.
 pub trait Recorder: Send + Sync {
     /// Takes an event. Events of one flow come in order; `record` must never block on a disk.
     fn record(&self, record: Record);
+
+    /// A place for a body that is to be kept whole, whatever its size; `None` where nothing is
+    /// kept. Once octets were pushed, the recorder says in the summary of the flow's `Finished`
+    /// what is kept, and the record needs no copy of that body. One that got none changes nothing.
+    fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {
+        let _ = (flow, side);
+        None
+    }
 }

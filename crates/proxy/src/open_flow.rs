@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consoletap_flow::{
-    Client, Event, Failure, Finished, FlowId, Happening, Kind, Opened, Record, ResponseHead,
-    RuleHit, Side, State, Timestamp, Timings,
+    BodySide, Client, Event, Failure, Finished, FlowId, Happening, Kind, Opened, Record,
+    ResponseHead, RuleHit, Side, State, Timestamp, Timings,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ impl OpenFlow {
         let log = FlowLog { shared: Arc::clone(shared), id: shared.next_flow(), progress_at: None };
         log.tell(Happening::Opened(Box::new(opened)));
         shared.count_busy(true);
-        Self {
+        let mut flow = Self {
             log,
             request: Tap::new(keep),
             response: Tap::new(keep),
@@ -58,6 +58,20 @@ impl OpenFlow {
             server: None,
             busy: true,
             finished: false,
+        };
+        if keep.full {
+            flow.keep_full(BodySide::Request);
+            flow.keep_full(BodySide::Response);
+        }
+        flow
+    }
+
+    /// Keeps this body whole, whatever its size. To be called before any of it was seen.
+    pub(crate) fn keep_full(&mut self, side: BodySide) {
+        let Some(stream) = self.log.shared.recorder.stream_body(self.log.id, side) else { return };
+        match side {
+            BodySide::Request => self.request.stream_to(stream),
+            BodySide::Response => self.response.stream_to(stream),
         }
     }
 

@@ -158,11 +158,13 @@ pub struct Keep {
     pub whole: usize,
     /// Of a larger one, so many octets from its beginning.
     pub prefix: usize,
+    /// A larger one is kept whole, too: streamed to the recorder.
+    pub full: bool,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { whole: 1 << 20, prefix: 64 << 10 }
+        Self { whole: 1 << 20, prefix: 64 << 10, full: false }
     }
 }
 

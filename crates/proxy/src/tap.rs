@@ -1,11 +1,12 @@
 //! What is kept of a body while it streams through: its length, a capped copy, a hash.
 
-use consoletap_flow::{BodyCopy, BodySummary, Digest};
+use std::fmt;
+
+use consoletap_flow::{BodyCopy, BodyStream, BodySummary, Digest};
 
 use crate::settings::Keep;
 
 /// Sees every octet of one body.
-#[derive(Debug)]
 pub(crate) struct Tap {
     keep: Keep,
     bytes: u64,
@@ -13,17 +14,28 @@ pub(crate) struct Tap {
     /// There once the body is known to be too large to be kept whole. A body that is kept is
     /// hashed by whoever stores it, away from the transfer.
     hasher: Option<Box<blake3::Hasher>>,
+    /// Where a body goes that is to be kept whole although it is large.
+    stream: Option<Box<dyn BodyStream>>,
+    /// The body is on its way through `stream`: what was copied of it went there first.
+    streaming: bool,
 }
 
 impl Tap {
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { keep, bytes: 0, copy: Vec::new(), hasher: None }
+        let (stream, streaming) = (None, false);
+        Self { keep, bytes: 0, copy: Vec::new(), hasher: None, stream, streaming }
+    }
+
+    /// From now on a body too large for a copy goes through this stream, whole. To be called
+    /// before any of it was seen.
+    pub(crate) fn stream_to(&mut self, stream: Box<dyn BodyStream>) {
+        self.stream = Some(stream);
     }
 
     /// Tells how long the body is going to be, so that nothing is copied in vain.
     pub(crate) fn expect(&mut self, length: Option<u64>) {
         match length {
-            Some(length) if length > self.keep.whole as u64 => self.hash_from_here(),
+            Some(length) if length > self.keep.whole as u64 => self.grow_large(),
             // The length is at most `keep.whole` here, which is a size in memory.
             Some(length) => {
                 self.copy.reserve_exact(usize::try_from(length).unwrap_or(0).min(64 << 10))
@@ -35,11 +47,16 @@ impl Tap {
     /// Takes in what goes by.
     pub(crate) fn see(&mut self, octets: &[u8]) {
         self.bytes += octets.len() as u64;
-        if self.keep.whole == 0 {
+        if self.keep.whole == 0 && self.stream.is_none() {
             return;
         }
-        if self.hasher.is_none() && self.bytes > self.keep.whole as u64 {
-            self.hash_from_here();
+        if self.hasher.is_none() && !self.streaming && self.bytes > self.keep.whole as u64 {
+            self.grow_large();
+        }
+        if self.streaming
+            && let Some(stream) = &mut self.stream
+        {
+            return stream.push(octets);
         }
         let room = match &mut self.hasher {
             Some(hasher) => {
@@ -51,7 +68,16 @@ impl Tap {
         self.copy.extend_from_slice(&octets[..room.min(octets.len())]);
     }
 
-    fn hash_from_here(&mut self) {
+    /// The body is too large for a copy.
+    fn grow_large(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.push(&std::mem::take(&mut self.copy));
+            self.streaming = true;
+            return;
+        }
+        if self.keep.whole == 0 {
+            return;
+        }
         let mut hasher = Box::new(blake3::Hasher::new());
         hasher.update(&self.copy);
         self.copy.truncate(self.keep.prefix);
@@ -69,8 +95,9 @@ impl Tap {
         self.bytes
     }
 
-    /// What there is to tell and to keep. The tap is empty afterwards.
+    /// What there is to tell and to keep. The tap is empty afterwards, and its stream at its end.
     pub(crate) fn take(&mut self) -> (BodySummary, Option<BodyCopy>) {
+        self.stream = None;
         let digest = self.hasher.take().filter(|_| self.bytes > 0);
         let digest = digest.map(|hasher| Digest::blake3(*hasher.finalize().as_bytes()));
         let whole = digest.is_none();
@@ -80,11 +107,19 @@ impl Tap {
     }
 }
 
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
     use super::*;
 
-    const KEEP: Keep = Keep { whole: 10, prefix: 4 };
+    const KEEP: Keep = Keep { whole: 10, prefix: 4, full: false };
 
     fn tapped(
         keep: Keep,
@@ -118,7 +153,36 @@ mod tests {
 
     #[test]
     fn nothing_is_copied_or_hashed_when_nothing_is_kept() {
-        let (summary, copy) = tapped(Keep { whole: 0, prefix: 0 }, None, &[b"0123"]);
+        let (summary, copy) = tapped(Keep { whole: 0, prefix: 0, full: false }, None, &[b"0123"]);
         assert_eq!((summary.bytes, summary.digest, copy), (4, None, None));
+    }
+
+    struct Pushed(Sender<Vec<u8>>);
+
+    impl BodyStream for Pushed {
+        fn push(&mut self, octets: &[u8]) {
+            self.0.send(octets.to_vec()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_stream_gets_all_of_a_large_body_and_nothing_of_a_small_one() {
+        for (keep, expected) in
+            [(KEEP, None), (KEEP, Some(12)), (Keep { whole: 0, prefix: 0, full: false }, None)]
+        {
+            let (sender, pushed) = channel();
+            let mut tap = Tap::new(keep);
+            tap.stream_to(Box::new(Pushed(sender)));
+            tap.expect(expected);
+            [&b"01234"[..], b"567890", b"1"].iter().for_each(|part| tap.see(part));
+            assert_eq!(tap.take(), (BodySummary { bytes: 12, ..BodySummary::default() }, None));
+            assert_eq!(pushed.iter().flatten().collect::<Vec<_>>(), b"012345678901");
+        }
+        let (sender, pushed) = channel();
+        let mut tap = Tap::new(KEEP);
+        tap.stream_to(Box::new(Pushed(sender)));
+        tap.see(b"0123456789");
+        assert_eq!(tap.take().1, Some(BodyCopy { octets: b"0123456789".to_vec(), whole: true }));
+        assert_eq!(pushed.iter().count(), 0);
     }
 }

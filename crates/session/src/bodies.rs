@@ -5,25 +5,21 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Digest as Hash, SHA256, digest};
 use consoletap_flow::{BodyCopy, BodySummary, Digest, Kept};
 
 use crate::disk::{Disk, Opening};
 use crate::layout;
+use crate::space::Space;
 use crate::sync::Syncer;
-
-/// How long an answer about free space is believed.
-const FREE_SPACE_FOR: Duration = Duration::from_millis(500);
 
 pub(crate) struct Bodies {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     syncer: Arc<Syncer>,
+    space: Arc<Space>,
     known: HashSet<[u8; 32]>,
-    min_free: u64,
-    enough_space: Option<(Instant, bool)>,
 }
 
 /// What became of a copy.
@@ -41,9 +37,9 @@ impl Bodies {
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         syncer: Arc<Syncer>,
-        min_free: u64,
+        space: Arc<Space>,
     ) -> Self {
-        Self { disk, directory, syncer, known: HashSet::new(), min_free, enough_space: None }
+        Self { disk, directory, syncer, space, known: HashSet::new() }
     }
 
     /// Keeps a copy and says so in the summary.
@@ -80,14 +76,12 @@ impl Bodies {
         if there { Outcome::Known } else { Outcome::New }
     }
 
-    fn write(&mut self, path: &Path, octets: &[u8]) -> io::Result<()> {
-        if !self.has_space() {
-            let what = "the disk is nearly full; bodies are no longer kept";
-            return Err(io::Error::new(io::ErrorKind::StorageFull, what));
-        }
+    fn write(&self, path: &Path, octets: &[u8]) -> io::Result<()> {
+        self.space.take(octets.len() as u64)?;
         let temporary = path.with_extension("tmp");
         let written = self.write_and_rename(&temporary, path, octets);
         if written.is_err() {
+            self.space.give_back(octets.len() as u64);
             // The space is needed; that it may fail as well changes nothing.
             let _ = std::fs::remove_file(&temporary);
         }
@@ -97,7 +91,7 @@ impl Bodies {
     fn write_and_rename(&self, temporary: &Path, path: &Path, octets: &[u8]) -> io::Result<()> {
         let file = match self.disk.open(temporary, Opening::Replace) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_folder(path)?;
+                make_folder(path)?;
                 self.disk.open(temporary, Opening::Replace)?
             }
             file => file?,
@@ -108,34 +102,26 @@ impl Bodies {
         self.syncer.wrote_body(path.to_owned());
         Ok(())
     }
+}
 
-    /// Makes `bodies/ab`. It does not bring a removed session back.
-    fn make_folder(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(&self.directory);
-        match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn has_space(&mut self) -> bool {
-        if let Some((asked, enough)) = self.enough_space
-            && asked.elapsed() < FREE_SPACE_FOR
-        {
-            return enough;
-        }
-        // Where the question fails, the write will tell.
-        let enough =
-            self.disk.free_bytes(&self.directory).map_or(true, |free| free >= self.min_free);
-        self.enough_space = Some((Instant::now(), enough));
-        enough
+/// Makes `bodies/ab`. It does not bring a removed session back.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
 /// The SHA-256 of some octets.
 pub(crate) fn sha256(octets: &[u8]) -> Digest {
-    let mut hash = [0; 32];
+    digest_of(digest(&SHA256, octets))
+}
+
+/// What a SHA-256 came to.
+pub(crate) fn digest_of(hash: Hash) -> Digest {
+    let mut octets = [0; 32];
     // SHA-256 has 32 octets; `zip` cannot panic on another length.
-    hash.iter_mut().zip(digest(&SHA256, octets).as_ref()).for_each(|(to, from)| *to = *from);
-    Digest::sha256(hash)
+    octets.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    Digest::sha256(octets)
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use consoletap_flow::{Digest, DigestAlgorithm};
+use consoletap_flow::{BodySide, Digest, DigestAlgorithm, FlowId};
 
 pub(crate) const ABOUT: &str = "session.json";
 pub(crate) const ABOUT_TEMPORARY: &str = "session.json.tmp";
@@ -60,6 +60,27 @@ pub(crate) fn body(directory: &Path, digest: &Digest) -> Option<PathBuf> {
     }
     let hex = digest.hex();
     Some(directory.join(BODIES).join(&hex[..2]).join(format!("{hex}.bin")))
+}
+
+/// The path of a body that is still on its way, or that a crash left there.
+pub(crate) fn part(directory: &Path, flow: FlowId, side: BodySide) -> PathBuf {
+    let side = match side {
+        BodySide::Request => "request",
+        BodySide::Response => "response",
+    };
+    directory.join(BODIES).join(format!("flow-{flow}-{side}.part"))
+}
+
+/// Octets of the segments and bodies; what cannot be looked at counts nothing.
+pub(crate) fn bytes_below(directory: &Path) -> u64 {
+    let size = |path: &Path| path.metadata().map_or(0, |file| file.len());
+    let below = |path: &Path| {
+        std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+    };
+    let log = below(directory).filter(|path| path.is_file()).map(|path| size(&path));
+    let bodies = below(&directory.join(BODIES))
+        .flat_map(|folder| below(&folder).map(|path| size(&path)).collect::<Vec<_>>());
+    log.chain(bodies).sum()
 }
 
 #[cfg(test)]

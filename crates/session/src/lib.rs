@@ -20,6 +20,8 @@ mod log;
 mod queue;
 mod reader;
 mod recording;
+mod space;
+mod streams;
 mod sync;
 #[cfg(test)]
 mod torture;

@@ -116,7 +116,8 @@ impl Session {
     /// The session in a few numbers; reads the whole log.
     #[must_use]
     pub fn overview(&self) -> Overview {
-        let mut overview = Overview { bytes: bytes_below(&self.directory), ..Overview::default() };
+        let mut overview =
+            Overview { bytes: layout::bytes_below(&self.directory), ..Overview::default() };
         for line in Lines::of(&self.directory) {
             match line {
                 Ok(Entry::Event(event)) => {
@@ -136,18 +137,6 @@ impl Session {
         }
         overview
     }
-}
-
-/// Octets of the segments and bodies; what cannot be looked at counts nothing.
-fn bytes_below(directory: &Path) -> u64 {
-    let size = |path: &Path| path.metadata().map_or(0, |file| file.len());
-    let below = |path: &Path| {
-        std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
-    };
-    let log = below(directory).filter(|path| path.is_file()).map(|path| size(&path));
-    let bodies = below(&directory.join(layout::BODIES))
-        .flat_map(|folder| below(&folder).map(|path| size(&path)).collect::<Vec<_>>());
-    log.chain(bodies).sum()
 }
 
 /// Folds events into flows. A flow is given out once it and all before it are finished, so that

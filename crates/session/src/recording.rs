@@ -15,6 +15,7 @@ use crate::bodies::{Bodies, Outcome};
 use crate::line::MAX_LINE;
 use crate::log::{Line, Log};
 use crate::queue::Queue;
+use crate::space::Space;
 
 /// A write, of lines or of a body, that takes longer shows a disk that nobody but the thread should
 /// wait for …
@@ -49,6 +50,7 @@ pub(crate) struct Recording {
     pub(crate) queue: Arc<Queue>,
     pub(crate) log: Log,
     pub(crate) bodies: Bodies,
+    pub(crate) space: Arc<Space>,
     pub(crate) observer: Option<Observer>,
     pub(crate) shared: Arc<Mutex<Stats>>,
     pub(crate) stats: Stats,
@@ -151,7 +153,9 @@ impl Recording {
         let lost = self.batch.lines.len() - done;
         self.stats.events += done as u64;
         self.stats.lost_events += lost as u64;
-        self.stats.bytes += done.checked_sub(1).map_or(0, |last| self.batch.lines[last].end as u64);
+        let octets = done.checked_sub(1).map_or(0, |last| self.batch.lines[last].end as u64);
+        self.stats.bytes += octets;
+        self.space.count(octets);
         self.note_errors(lost > 0);
         self.failing &= lost > 0;
         self.publish();

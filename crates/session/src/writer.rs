@@ -1,5 +1,6 @@
 //! The writer of a session, as the proxy sees it.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use consoletap_flow::{Event, Record, Recorder};
+use consoletap_flow::{BodySide, BodyStream, Event, FlowId, Record, Recorder};
 
 use crate::bodies::Bodies;
 use crate::disk::{Disk, System};
@@ -16,6 +17,8 @@ use crate::lock::Lock;
 use crate::log::Log;
 use crate::queue::{Pushed, Queue};
 use crate::recording::{Batch, Observer, Recording};
+use crate::space::Space;
+use crate::streams::{StreamWriter, Streams};
 use crate::sync::Syncer;
 use crate::{About, CreateError, Stats, layout};
 
@@ -30,6 +33,8 @@ pub struct Options {
     pub queue_bytes: usize,
     /// With less free space than this, bodies are no longer kept.
     pub min_free_disk: u64,
+    /// Once the session holds so many octets, bodies are no longer kept; events are.
+    pub quota: Option<u64>,
 }
 
 impl Default for Options {
@@ -39,6 +44,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             queue_bytes: 64 << 20,
             min_free_disk: 256 << 20,
+            quota: None,
         }
     }
 }
@@ -48,6 +54,7 @@ pub struct Writer {
     directory: PathBuf,
     next_flow: u64,
     queue: Arc<Queue>,
+    streams: Streams,
     recording: Arc<Mutex<Recording>>,
     syncer: Arc<Syncer>,
     stats: Arc<Mutex<Stats>>,
@@ -57,6 +64,7 @@ pub struct Writer {
 }
 
 struct Running {
+    streaming: JoinHandle<()>,
     recording: JoinHandle<()>,
     syncing: JoinHandle<()>,
     lock: Lock,
@@ -92,11 +100,28 @@ impl Writer {
         let syncer = Arc::new(Syncer::new(Arc::clone(&disk)));
         let stats = Arc::<Mutex<Stats>>::default();
         let limit = options.segment_bytes;
+        let space = Arc::new(Space::new(
+            Arc::clone(&disk),
+            dir.to_owned(),
+            options.min_free_disk,
+            options.quota,
+            layout::bytes_below(dir),
+        ));
+        let (streams, parts) = Streams::new(options.queue_bytes);
+        let stream_writer = StreamWriter {
+            disk: Arc::clone(&disk),
+            directory: dir.to_owned(),
+            space: Arc::clone(&space),
+            syncer: Arc::clone(&syncer),
+            shared: streams.shared(),
+            open: HashMap::new(),
+        };
         let recording = Recording {
             queue: Arc::clone(&queue),
             log: Log::open(Arc::clone(&disk), Arc::clone(&syncer), dir.to_owned(), limit)
                 .map_err(io)?,
-            bodies: Bodies::new(disk, dir.to_owned(), Arc::clone(&syncer), options.min_free_disk),
+            bodies: Bodies::new(disk, dir.to_owned(), Arc::clone(&syncer), Arc::clone(&space)),
+            space,
             observer,
             shared: Arc::clone(&stats),
             stats: Stats::default(),
@@ -106,12 +131,17 @@ impl Writer {
             records: Vec::new(),
         };
         let recording = Arc::new(Mutex::new(recording));
+        let streaming = {
+            let queue = Arc::clone(&queue);
+            move || stream_writer.run(&parts, |record| hand_on(&queue, record))
+        };
         let threads = (Arc::clone(&queue), Arc::clone(&recording), Arc::clone(&syncer));
-        let running = start(threads, options.sync_every, lock);
+        let running = start(threads, streaming, options.sync_every, lock);
         Ok(Self {
             directory: dir.to_owned(),
             next_flow,
             queue,
+            streams,
             recording,
             syncer,
             stats,
@@ -137,6 +167,11 @@ impl Writer {
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
         stats.lost_bodies += self.queue.dropped_bodies();
+        let streamed = self.streams.counts();
+        stats.bodies += streamed.bodies;
+        stats.bytes += streamed.bytes;
+        stats.lost_bodies += streamed.lost;
+        stats.last_error = stats.last_error.or(streamed.last_error);
         stats.lost_events += *self.late.lock().unwrap_or_else(PoisonError::into_inner);
         stats
     }
@@ -145,7 +180,9 @@ impl Writer {
     /// nothing.
     pub fn close(&self) -> Stats {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { recording, syncing, lock }) = running {
+        if let Some(Running { streaming, recording, syncing, lock }) = running {
+            self.streams.close();
+            join(streaming);
             self.queue.close();
             join(recording);
             self.syncer.close();
@@ -182,6 +219,7 @@ impl Writer {
 
 impl Recorder for Writer {
     fn record(&self, record: Record) {
+        let Some(record) = self.streams.finish(record) else { return };
         match self.queue.push(record) {
             Pushed::Waits => {}
             Pushed::Urgent { light: true } => self.take_turns(),
@@ -193,6 +231,10 @@ impl Recorder for Writer {
                 }
             }
         }
+    }
+
+    fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {
+        self.streams.open(flow, side)
     }
 }
 
@@ -245,15 +287,25 @@ type Threads = (Arc<Queue>, Arc<Mutex<Recording>>, Arc<Syncer>);
 
 fn start(
     (queue, recording, syncer): Threads,
+    streaming: impl FnOnce() + Send + 'static,
     interval: Duration,
     lock: Lock,
 ) -> io::Result<Running> {
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    // It ends by itself when the others cannot be started: its way in is dropped.
+    let streaming = thread("session-bodies").spawn(streaming)?;
     let closing = Arc::clone(&queue);
     let recording = thread("session").spawn(move || run(&queue, &recording))?;
     let syncing = thread("session-sync").spawn(move || syncer.run(interval));
     let syncing = syncing.inspect_err(|_| closing.close())?;
-    Ok(Running { recording, syncing, lock })
+    Ok(Running { streaming, recording, syncing, lock })
+}
+
+/// Hands the end of a flow with a streamed body on to the log.
+fn hand_on(queue: &Queue, record: Record) {
+    if let Pushed::Urgent { .. } = queue.push(record) {
+        queue.nudge();
+    }
 }
 
 /// The thread: its turns until the queue is closed and empty.

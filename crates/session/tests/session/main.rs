@@ -1,6 +1,7 @@
 //! Sessions on a real disk: what is written reads back, whatever happens in between.
 #![allow(missing_docs, clippy::unwrap_used)] // test code throughout, not only in #[test] functions
 
+mod streams;
 mod support;
 
 use std::fs;
