@@ -1,28 +1,49 @@
 //! A filter: an expression that was understood.
 
+use std::fmt;
+use std::ops::Range;
+
+use crate::answer::Answer;
+use crate::devtools;
 use crate::error::FilterError;
-use crate::operator::Operator;
+use crate::operator::{OPERATORS, Operator, Possible};
 use crate::parser;
 use crate::subject::Subject;
 
-/// From when on a filter can be asked; each stage knows what those before it know.
+/// How far a flow is; each stage knows what those before it know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The head of the request has come.
     Request,
+    /// The ClientHello has come, inside a tunnel.
+    Hello,
     /// The head of the answer has come.
     Response,
     /// The flow is over.
     Finished,
 }
 
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "when the request has come",
+            Self::Hello => "when the ClientHello has come",
+            Self::Response => "when the answer has come",
+            Self::Finished => "at the end",
+        })
+    }
+}
+
 /// An expression of the filter language.
 ///
 /// ```
-/// use consoletap_filter::{Filter, Stage};
+/// use consoletap_filter::{Answer, Filter, Stage, Subject};
 ///
-/// let filter = Filter::parse("~cat fw-updatelist & !~console ps3").unwrap();
-/// assert_eq!(filter.needs(), Stage::Request);
+/// let filter = Filter::parse("~m GET & !~c 404").unwrap();
+/// assert_eq!(filter.needs(), Stage::Response);
+/// let mut asked = Subject::default();
+/// asked.method = Some("GET");
+/// assert_eq!(filter.answer(&asked), Answer::NotYet);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Filter {
@@ -32,7 +53,8 @@ pub struct Filter {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Expression {
-    Operator(Operator),
+    /// An operator, and where it stands.
+    Operator(Operator, Range<usize>),
     Not(Box<Self>),
     And(Vec<Self>),
     Or(Vec<Self>),
@@ -54,42 +76,110 @@ impl Filter {
         &self.expression
     }
 
-    /// Whether the filter fits what is known of a flow.
+    /// What the filter says of a flow by what is known so far.
     #[must_use]
-    pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.root.matches(subject)
+    pub fn answer(&self, subject: &Subject<'_>) -> Answer {
+        self.root.answer(subject)
     }
 
-    /// From when on the filter can be asked.
+    /// Whether the filter fits: what is not known yet does not.
+    #[must_use]
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        self.answer(subject).is_yes()
+    }
+
+    /// From when on the filter always says yes or no.
     #[must_use]
     pub fn needs(&self) -> Stage {
         self.root.needs()
     }
+
+    /// Whether the filter can be of use at a stage.
+    ///
+    /// # Errors
+    /// When an operator is never known then, or the whole can never fit then; the error shows
+    /// which.
+    pub fn check(&self, stage: Stage) -> Result<(), FilterError> {
+        if let Some((operator, place)) = self.root.unknown_at(stage) {
+            let name = self.expression.get(place.clone()).unwrap_or_default();
+            let name = name.split_whitespace().next().unwrap_or_default();
+            let needs = operator.needs();
+            let problem = format!("{name} is known only {needs}, and this is asked {stage}");
+            return Err(FilterError::new(&self.expression, place, problem));
+        }
+        if !self.root.possible(stage).yes {
+            let problem = format!(
+                "this never fits {stage}: a header that the request does not have may still \
+                 come with the answer; ask for ~hq or ~tq"
+            );
+            return Err(FilterError::new(&self.expression, 0..self.expression.len(), problem));
+        }
+        Ok(())
+    }
+
+    /// The words of the language with an example value each: operators and keys of DevTools.
+    pub fn words() -> impl Iterator<Item = String> {
+        let operators = OPERATORS.iter().map(|(name, example)| format!("~{name} {example}"));
+        let keys = devtools::KEYS.iter().map(|(name, example)| format!("{name}:{example}"));
+        operators.chain(keys).map(|word| word.trim_end().to_owned())
+    }
 }
 
-impl std::fmt::Display for Filter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.expression)
     }
 }
 
 impl Expression {
-    fn matches(&self, subject: &Subject<'_>) -> bool {
+    fn answer(&self, subject: &Subject<'_>) -> Answer {
         match self {
-            Self::Operator(operator) => operator.matches(subject),
-            Self::Not(inner) => !inner.matches(subject),
-            Self::And(parts) => parts.iter().all(|part| part.matches(subject)),
-            Self::Or(parts) => parts.iter().any(|part| part.matches(subject)),
+            Self::Operator(operator, _) => operator.answer(subject),
+            Self::Not(inner) => !inner.answer(subject),
+            Self::And(parts) => Answer::all(parts.iter().map(|part| part.answer(subject))),
+            Self::Or(parts) => Answer::any(parts.iter().map(|part| part.answer(subject))),
         }
     }
 
     fn needs(&self) -> Stage {
         match self {
-            Self::Operator(operator) => operator.needs(),
+            Self::Operator(operator, _) => operator.needs(),
             Self::Not(inner) => inner.needs(),
             Self::And(parts) | Self::Or(parts) => {
                 parts.iter().map(Self::needs).max().unwrap_or(Stage::Request)
             }
+        }
+    }
+
+    /// The first operator that is never known at a stage.
+    fn unknown_at(&self, stage: Stage) -> Option<(&Operator, Range<usize>)> {
+        match self {
+            Self::Operator(operator, place) => {
+                let possible = operator.possible(stage);
+                (!possible.yes && !possible.no).then(|| (operator, place.clone()))
+            }
+            Self::Not(inner) => inner.unknown_at(stage),
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter().find_map(|part| part.unknown_at(stage))
+            }
+        }
+    }
+
+    fn possible(&self, stage: Stage) -> Possible {
+        match self {
+            Self::Operator(operator, _) => operator.possible(stage),
+            Self::Not(inner) => {
+                let Possible { yes, no } = inner.possible(stage);
+                Possible { yes: no, no: yes }
+            }
+            Self::And(parts) => Possible {
+                yes: parts.iter().all(|part| part.possible(stage).yes),
+                no: parts.iter().any(|part| part.possible(stage).no),
+            },
+            Self::Or(parts) => Possible {
+                yes: parts.iter().any(|part| part.possible(stage).yes),
+                no: parts.iter().all(|part| part.possible(stage).no),
+            },
         }
     }
 }

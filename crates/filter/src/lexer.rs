@@ -1,9 +1,12 @@
 //! An expression as tokens, by mitmproxy's rules: a word runs up to white space, a parenthesis,
-//! a quote or a tilde, so `&`, `|` and `!` are operators only where no word is under way.
+//! a quote or a tilde, so `&`, `|` and `!` are operators only where no word is under way. A word
+//! that begins with a key of DevTools (`domain:`, `-domain:`) is that key and its value.
 
 use std::ops::Range;
 
+use crate::devtools;
 use crate::error::FilterError;
+use crate::operator;
 
 /// A token with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +22,23 @@ pub(crate) enum TokenKind {
     Not,
     And,
     Or,
-    /// `~d`: the name behind the tilde.
+    /// `~d`: the name behind the tilde, in lower case.
     Operator(String),
+    /// `domain:`
+    Key(&'static str),
     /// A word or a quoted text.
     Text(String),
+}
+
+impl Token {
+    /// Whether the next token is the value of this one.
+    fn wants_value(&self) -> bool {
+        match &self.kind {
+            TokenKind::Operator(name) => operator::takes_value(name),
+            TokenKind::Key(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// The tokens of an expression.
@@ -33,8 +49,7 @@ pub(crate) fn tokens(expression: &str) -> Result<Vec<Token>, FilterError> {
         let start = at;
         at += c.len_utf8();
         // Behind `~d` comes its value, which may begin with any of these.
-        let is_value = matches!(tokens.last(), Some(Token { kind: TokenKind::Operator(name), .. })
-            if crate::operator::takes_value(name));
+        let is_value = tokens.last().is_some_and(Token::wants_value);
         let kind = match c {
             c if c.is_whitespace() => continue,
             '(' => TokenKind::Open,
@@ -45,7 +60,7 @@ pub(crate) fn tokens(expression: &str) -> Result<Vec<Token>, FilterError> {
             '~' => {
                 let name = word(&expression[at..]);
                 at += name.len();
-                TokenKind::Operator(name.to_owned())
+                TokenKind::Operator(name.to_ascii_lowercase())
             }
             '"' | '\'' => {
                 let (text, end) = quoted(expression, start, c)?;
@@ -54,8 +69,19 @@ pub(crate) fn tokens(expression: &str) -> Result<Vec<Token>, FilterError> {
             }
             _ => {
                 let text = word(&expression[start..]);
-                at = start + text.len();
-                TokenKind::Text(text.to_owned())
+                match devtools::key(text).filter(|_| !is_value) {
+                    Some(key) => {
+                        if key.negated {
+                            tokens.push(Token { kind: TokenKind::Not, span: start..start + 1 });
+                        }
+                        at = start + key.length;
+                        TokenKind::Key(key.name)
+                    }
+                    None => {
+                        at = start + text.len();
+                        TokenKind::Text(text.to_owned())
+                    }
+                }
             }
         };
         tokens.push(Token { kind, span: start..at });

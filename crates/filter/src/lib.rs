@@ -1,9 +1,13 @@
-//! The filter language: one small language for choosing flows, the same in rules, in queries of
-//! a session and wherever else flows are chosen.
+//! The filter language: one small language for choosing flows, the same in rules, in the live
+//! log, in queries of a session and wherever else flows are chosen.
 //!
-//! A superset in the style of mitmproxy's, with its words, precedence and indifference to case.
-//! Knows nothing of where flows come from: whoever asks hands over a [`Subject`].
+//! A superset of mitmproxy's, with its words, precedence and indifference to case, and the keys
+//! of Chrome's DevTools. Knows nothing of where flows come from: whoever asks hands over a
+//! [`Subject`], and gets an [`Answer`]. The language is described in `docs/filters.md`.
 
+mod answer;
+mod category;
+mod devtools;
 mod error;
 mod expression;
 mod lexer;
@@ -12,7 +16,9 @@ mod operator;
 mod parser;
 mod pattern;
 mod subject;
+mod suggest;
 
+pub use answer::Answer;
 pub use error::FilterError;
 pub use expression::{Filter, Stage};
-pub use subject::Subject;
+pub use subject::{Bodies, Subject};

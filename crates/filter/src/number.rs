@@ -37,7 +37,7 @@ impl Comparison {
     }
 }
 
-/// `10m` in bytes; k, m and g are 1024 and its powers, as mitmproxy and DevTools count.
+/// `10m` in bytes; k, m and g are 1024 and its powers, as the sizes of the log.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
     let text = text.to_ascii_lowercase();
     let text = text.strip_suffix('b').unwrap_or(&text);
@@ -50,10 +50,10 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     whole(digits)?.checked_mul(unit)
 }
 
-/// `2s`, `500ms`, `5m`, `1.5s`; seconds where there is no unit.
+/// `2s`, `500ms`, `5m`, `1.5s`, `2d`; seconds where there is no unit.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let text = text.to_ascii_lowercase();
-    let (digits, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
+    let (digits, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)]
         .into_iter()
         .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
         .unwrap_or((&text, 1.0));

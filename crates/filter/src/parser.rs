@@ -1,11 +1,15 @@
 //! Tokens to an expression. Precedence as in mitmproxy: `!` before `&` before `|`, and what
 //! merely stands side by side is joined last: `a | b c` is `(a | b) & c`.
 
+use std::ops::Range;
+
+use crate::devtools;
 use crate::error::FilterError;
 use crate::expression::Expression;
 use crate::lexer::{Token, TokenKind, tokens};
-use crate::operator::{OPERATORS, Operator};
+use crate::operator::{OPERATORS, Operator, example};
 use crate::pattern::Pattern;
+use crate::suggest::{distance, nearest};
 
 /// Longer than any filter that a person writes.
 const MAX_LENGTH: usize = 4096;
@@ -87,12 +91,9 @@ impl<'a> Parser<'a> {
                 }
                 inner
             }
-            TokenKind::Operator(name) => Expression::Operator(self.operator(token, name)?),
-            TokenKind::Text(text) => {
-                self.count(token)?;
-                let pattern = Pattern::new(text).map_err(|problem| self.error(token, problem))?;
-                Expression::Operator(Operator::Url(pattern))
-            }
+            TokenKind::Operator(name) => self.operator(token, name)?,
+            TokenKind::Key(key) => self.key(token, key)?,
+            TokenKind::Text(text) => self.bare(token, text)?,
             TokenKind::Close => return Err(self.error(token, "a condition was expected before )")),
             TokenKind::And | TokenKind::Or => {
                 return Err(self.error(token, "a condition was expected here"));
@@ -102,25 +103,80 @@ impl<'a> Parser<'a> {
         Ok(single)
     }
 
-    fn operator(&mut self, token: &Token, name: &str) -> Result<Operator, FilterError> {
+    fn operator(&mut self, token: &Token, name: &str) -> Result<Expression, FilterError> {
         self.count(token)?;
         if let Some(operator) = Operator::plain(name) {
-            return Ok(operator);
+            return Ok(Expression::Operator(operator, token.span.clone()));
         }
-        let Some((_, example)) = OPERATORS.iter().find(|(operator, _)| *operator == name) else {
-            let problem = format!("~{name} is no operator; there are {}", names());
-            return Err(self.error(token, problem).meaning(nearest(name)));
+        let Some(example) = example(name) else {
+            let meant = nearest(name, OPERATORS.iter().map(|(known, _)| *known));
+            let meant = meant.map(|meant| {
+                let value = example(meant).unwrap_or_default();
+                format!("~{meant} {value}").trim_end().to_owned()
+            });
+            let problem = match meant {
+                Some(_) => format!("~{name} is no operator"),
+                None => format!("~{name} is no operator; there are {}", names()),
+            };
+            return Err(self.error(token, problem).meaning(meant));
         };
+        let (value, place) = self.value(token, &format!("~{name}"), &format!(" {example}"))?;
+        match Operator::with_value(name, value) {
+            Some(Ok(operator)) => Ok(Expression::Operator(operator, token.span.start..place.end)),
+            Some(Err(problem)) => Err(FilterError::new(self.expression, place, problem)),
+            None => Err(self.error(token, format!("~{name} takes no value"))),
+        }
+    }
+
+    /// `domain:*.playstation.net`
+    fn key(&mut self, token: &Token, key: &'static str) -> Result<Expression, FilterError> {
+        self.count(token)?;
+        let example = devtools::KEYS.iter().find(|(name, _)| *name == key);
+        let example = example.map(|(_, example)| *example).unwrap_or_default();
+        let (value, place) = self.value(token, &format!("{key}:"), example)?;
+        let operator = devtools::condition(key, value)
+            .map_err(|problem| FilterError::new(self.expression, place.clone(), problem))?;
+        Ok(Expression::Operator(operator, token.span.start..place.end))
+    }
+
+    /// A word alone is a regex for the URL.
+    fn bare(&mut self, token: &Token, text: &str) -> Result<Expression, FilterError> {
+        self.count(token)?;
+        if let Some(key) = self.misspelt(token, text) {
+            let problem = format!("there is no key {}:", text.split(':').next().unwrap_or(text));
+            return Err(self.error(token, problem).meaning(Some(key)));
+        }
+        let pattern = Pattern::new(text).map_err(|problem| self.error(token, problem))?;
+        Ok(Expression::Operator(Operator::Url(pattern), token.span.clone()))
+    }
+
+    /// The key of DevTools that a word without quotes was probably meant to begin with.
+    fn misspelt(&self, token: &Token, text: &str) -> Option<String> {
+        let is_bare = self.expression.get(token.span.clone()) == Some(text);
+        let (head, value) = text.split_once(':').filter(|_| is_bare)?;
+        let (sign, head) = match head.strip_prefix('-') {
+            Some(head) => ("-", head),
+            None => ("", head),
+        };
+        let head: String = head.chars().take(30).collect();
+        let known = devtools::KEYS.iter().map(|(known, _)| *known);
+        let near = nearest(&head, known).filter(|near| near.len() > 4)?;
+        (distance(&head, near) == 1).then(|| format!("{sign}{near}:{value}"))
+    }
+
+    /// The value of an operator or a key.
+    fn value(
+        &mut self,
+        token: &Token,
+        name: &str,
+        example: &str,
+    ) -> Result<(&'a str, Range<usize>), FilterError> {
         let Some(Token { kind: TokenKind::Text(value), span }) = self.peek() else {
-            let problem = format!("~{name} needs a value, as ~{name} {example}");
+            let problem = format!("{name} needs a value, as {name}{example}");
             return Err(self.error(token, problem));
         };
         self.next += 1;
-        match Operator::with_value(name, value) {
-            Some(Ok(operator)) => Ok(operator),
-            Some(Err(problem)) => Err(FilterError::new(self.expression, span.clone(), problem)),
-            None => Err(self.error(token, format!("~{name} takes no value"))),
-        }
+        Ok((value, span.clone()))
     }
 
     fn count(&mut self, token: &Token) -> Result<(), FilterError> {
@@ -162,37 +218,4 @@ fn one_or(mut parts: Vec<Expression>, join: fn(Vec<Expression>) -> Expression) -
 fn names() -> String {
     let names: Vec<String> = OPERATORS.iter().map(|(name, _)| format!("~{name}")).collect();
     names.join(" ")
-}
-
-/// The operator that was probably meant, with an example; none where nothing is near.
-fn nearest(name: &str) -> Option<String> {
-    let name = name.to_ascii_lowercase();
-    let name: String = name.chars().take(20).collect();
-    let (distance, (operator, example)) = OPERATORS
-        .iter()
-        .map(|operator| (distance(&name, operator.0), operator))
-        .min_by_key(|(distance, _)| *distance)?;
-    let near = distance == 0 || distance <= 2 && distance < operator.len();
-    near.then(|| format!("~{operator} {example}").trim_end().to_owned())
-}
-
-/// How many letters must be put in, taken out, changed or swapped with the next.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = match (i, j) {
-                (0, n) | (n, 0) => n,
-                _ => {
-                    let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                    let swap = (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                        .then(|| rows[i - 2][j - 2] + 1);
-                    let shift = rows[i - 1][j].min(rows[i][j - 1]) + 1;
-                    change.min(shift).min(swap.unwrap_or(usize::MAX))
-                }
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }

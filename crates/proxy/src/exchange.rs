@@ -91,12 +91,9 @@ pub(crate) async fn run(
     }
     let classification = request::classify(&inlet.shared, &head, &url);
     let target = Target::Url(url.clone());
-    let decision = inlet.shared.rules.decide(&Subject::request(
-        &head.method,
-        &target,
-        &classification,
-        inlet.client.address.ip(),
-    ));
+    let client = inlet.client.address.ip();
+    let asked = Subject::request(&head.method, &target, &classification, client);
+    let decision = inlet.shared.rules.decide(&asked.with_headers(&head.headers));
     let flow = OpenFlow::begin(
         &inlet.shared,
         Opened {
