@@ -153,6 +153,7 @@ impl Catalog {
                 .label
                 .map_or(Environment::Retail, |label| environment::named(Some(label))),
             documented: row.entry.documented,
+            download: row.entry.download,
             details,
         }
     }

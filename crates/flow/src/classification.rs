@@ -315,6 +315,9 @@ pub struct Classification {
     /// Whether the row is one of the documented page itself.
     #[serde(default)]
     pub documented: bool,
+    /// Whether answers are large files, whose servers ignore the query of their URLs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub download: bool,
     /// What the request itself tells: titles, versions, regions.
     #[serde(flatten)]
     pub details: Details,
@@ -330,6 +333,7 @@ impl Default for Classification {
             summary: None,
             environment: Environment::Retail,
             documented: false,
+            download: false,
             details: Details::default(),
         }
     }

@@ -5,14 +5,18 @@
 //! whole decoded body of the answer to [`Decision::rewrite`] where the decision wants it.
 
 mod action;
+mod amount;
 mod decision;
+mod edit;
 mod error;
 mod file;
 mod pack;
 mod rules;
 mod template;
+mod written;
 
-pub use decision::{Context, Decision, Rewritten};
+pub use action::{Block, Fault, FromHere, Here, LocalFile, Store, Throttle, Tls};
+pub use decision::{Acted, By, Context, Decision, Rewritten};
 pub use error::RulesError;
 pub use pack::Pack;
 pub use rules::{Explanation, Rules};

@@ -80,7 +80,7 @@ impl Rules {
     /// What is to be done with a flow whose request has come.
     #[must_use]
     pub fn decide(&self, subject: &Subject<'_>) -> Decision<'_> {
-        Decision { rules: self.rules.iter().filter(|rule| rule.when.matches(subject)).collect() }
+        Decision::of(self.rules.iter().filter(|rule| rule.fits(subject)))
     }
 
     /// Every rule, and whether it fits.
@@ -92,7 +92,7 @@ impl Rules {
                 rule: &rule.name,
                 place: &rule.place,
                 when: rule.when.as_str(),
-                fits: rule.when.matches(subject),
+                fits: rule.fits(subject),
                 action: rule.action.describe(),
             })
             .collect()

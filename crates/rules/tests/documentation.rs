@@ -32,6 +32,33 @@ fn the_example_file_is_a_rule_file() {
 }
 
 #[test]
+fn every_action_of_the_text_is_one() {
+    let (_, actions) = PAGE.split_once("### Actions").unwrap();
+    let (actions, bodies) = actions.split_once("### Changing a body").unwrap();
+    let (bodies, _) = bodies.split_once("## When").unwrap();
+    let codes = |text: &str| -> Vec<String> {
+        text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let actions = codes(actions).into_iter().filter(|code| {
+        let key = code.split(" = ").next().unwrap_or_default();
+        code.contains(" = ") && !["missing", "keep-host"].contains(&key)
+    });
+    let bodies = codes(bodies).into_iter().filter(|code| code.contains(" = "));
+    let rewrites = bodies.map(|code| format!("rewrite = {{ {code} }}"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("example.toml");
+    let mut count = 0;
+    for action in actions.chain(rewrites).filter(|action| !action.contains("= { … }")) {
+        let action = action.replace(", request = { … }", "");
+        fs::write(&file, format!("[[rule]]\nname = 'x'\nwhen = '~all'\n{action}\n")).unwrap();
+        let loaded = Rules::load(&[file.to_str().unwrap().to_owned()]);
+        loaded.unwrap_or_else(|error| panic!("{action}: {error}"));
+        count += 1;
+    }
+    assert_eq!(count, 24);
+}
+
+#[test]
 fn every_pack_has_a_section() {
     for pack in Rules::packs() {
         assert!(PAGE.contains(&format!("### {}: ", pack.name)), "{}", pack.name);

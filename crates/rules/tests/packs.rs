@@ -31,9 +31,11 @@ fn rewrite(rules: &Rules, class: &Classification, url: &str, body: &[u8]) -> Opt
     let subject = Subject::request("GET", &target, class, [192, 168, 1, 20].into());
     let decision = rules.decide(&subject);
     assert_eq!(decision.is_pass(), !decision.rewrites());
-    decision
-        .rewrites()
-        .then(|| decision.rewrite(body, &Context { classification: class, target: &target }))
+    decision.rewrites().then(|| {
+        let client = [192, 168, 1, 20].into();
+        let context = Context { classification: class, target: &target, method: "GET", client };
+        decision.rewrite(body, &context)
+    })
 }
 
 fn text(body: Option<Vec<u8>>) -> String {

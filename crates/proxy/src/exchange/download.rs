@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use consoletap_flow::{Headers, ResponseHead, Timings, Version};
-use consoletap_rules::Context;
 use tokio::time::{Instant, timeout};
 
 use crate::console::Answer;
@@ -257,8 +256,7 @@ impl Download<'_, '_> {
             // Nothing was passed on yet, so the client can be told.
             Err(error) => return Err(Ending::NoAnswer(format!("the answer broke off: {error}"))),
         };
-        let context =
-            Context { classification: &self.request.classification, target: &self.request.target };
+        let context = self.request.context(self.inlet);
         let changed = rewrite::apply(&self.request.decision, &context, &mut fields, held, cap);
         changed.hits.into_iter().for_each(|hit| self.log.rule(hit));
         changed.notes.into_iter().for_each(|note| self.log.note(note));

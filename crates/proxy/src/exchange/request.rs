@@ -3,7 +3,7 @@
 
 use consoletap_catalog::Query;
 use consoletap_flow::{Classification, Headers, RequestHead, Scheme, Target, Url, Version};
-use consoletap_rules::Decision;
+use consoletap_rules::{Context, Decision};
 
 use crate::exchange::{Inlet, Inside};
 use crate::headers;
@@ -23,6 +23,16 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// What rules may want to know.
+    pub(super) fn context<'c>(&'c self, inlet: &Inlet) -> Context<'c> {
+        Context {
+            classification: &self.classification,
+            target: &self.target,
+            method: &self.head.method,
+            client: inlet.client.address.ip(),
+        }
+    }
+
     pub(super) fn is_head(&self) -> bool {
         self.head.method == "HEAD"
     }
