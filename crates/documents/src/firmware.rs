@@ -29,11 +29,30 @@ impl Firmware {
     /// Version 0.00, older than any console's.
     pub const ZERO: Self = Self { major: 0, thousandths: 0 };
 
+    /// A version of which a number holds two decimal digits in each byte: 0x05050000 is 5.05.
+    pub(crate) fn from_packed(number: u32) -> Option<Self> {
+        format!("{number:08x}").parse().ok()
+    }
+
+    /// The same number.
+    pub(crate) fn packed(self) -> u32 {
+        // Eight decimal digits read as hexadecimal ones fit 32 bits.
+        u32::from_str_radix(&self.digits(), 16).unwrap_or_default()
+    }
+
+    /// `05050000`
+    fn digits(self) -> String {
+        format!("{:02}{:03}000", self.major, self.thousandths)
+    }
+
     /// The version written with the separators and the numbers of digits of `shape`, which is
     /// some version of the list: `1.50` is `01.500.000` in the shape of `05.050.000`, and `1.50`
     /// in that of `5.05`.
     pub(crate) fn shaped_as(self, shape: &str) -> String {
         let parts: Vec<&str> = shape.split('.').collect();
+        if parts.len() == 1 {
+            return self.digits();
+        }
         // `05.050.000` is filled up with zeros, a label is not: below `10.50` comes `9.00`.
         let is_padded = parts.len() > 2 || shape.starts_with("0") && parts[0].len() > 1;
         let width = if is_padded { parts[0].len() } else { 1 };
@@ -151,8 +170,17 @@ mod tests {
         assert_eq!(version("9.00").shaped_as("10.500.001"), "09.000.000");
         assert_eq!(Firmware::ZERO.shaped_as("13.002.001"), "00.000.000");
         assert_eq!(Firmware::ZERO.shaped_as("13.02"), "0.00");
+        assert_eq!(version("5.05").shaped_as("04550011"), "05050000");
         assert_eq!(zeroed("5&lt;&#54;x"), "0&lt;0x");
         assert_eq!(zeroed("02.20.00.07-00.00.00.0.0"), "00.00.00.00-00.00.00.0.0");
+    }
+
+    #[test]
+    fn a_version_is_read_from_a_number_and_written_as_one() {
+        assert_eq!(Firmware::from_packed(84_213_760), Some(version("5.05")));
+        assert_eq!(version("5.05").packed(), 84_213_760);
+        assert_eq!(version("1.501").packed(), 0x0150_1000);
+        assert_eq!(Firmware::from_packed(0x0a00_0000), None);
     }
 
     #[test]

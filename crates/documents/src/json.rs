@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::edit::{Form, Slot};
 use crate::error::{DocumentError, text, without_mark};
 
 /// A field's place in a JSON document: names and numbers joined by points, as `names.0.name`. A
@@ -81,14 +82,34 @@ impl<'a> Json<'a> {
         let root = checked.and_then(|_| serde_json::from_str::<&RawValue>(body));
         match root {
             Ok(root) => Ok(Self { format, source, root }),
-            Err(error) => {
-                let at = base + byte_of(body, error.line(), error.column());
-                let problem = error.to_string();
-                // The position is told in our own words.
-                let problem = problem.split(" at line ").next().unwrap_or_default();
-                Err(DocumentError::at(format, source.as_bytes(), at, problem))
-            }
+            Err(error) => Err(place(format, source, base, body, &error)),
         }
+    }
+
+    /// The whole document as a type.
+    pub(crate) fn read<T: Deserialize<'a>>(&self) -> Result<T, DocumentError> {
+        let (body, base) = without_mark(self.source);
+        serde_json::from_str(body)
+            .map_err(|error| place(self.format, self.source, base, body, &error))
+    }
+
+    /// The places of the texts and numbers that a path leads to.
+    pub(crate) fn slots(&self, path: &str) -> Vec<Slot> {
+        let Ok(path) = path.parse() else { return Vec::new() };
+        let slot = |value: &RawValue| {
+            let span = self.span(value);
+            match value.get().as_bytes().first()? {
+                b'"' => {
+                    let old = serde_json::from_str(value.get()).ok()?;
+                    Some(Slot { span, old, form: Form::JsonText })
+                }
+                b'-' | b'0'..=b'9' => {
+                    Some(Slot { span, old: value.get().to_owned(), form: Form::JsonNumber })
+                }
+                _ => None,
+            }
+        };
+        self.values(&path).into_iter().filter_map(slot).collect()
     }
 
     /// The values that a path leads to, in the order of the source.
@@ -249,6 +270,20 @@ impl<'de> Visitor<'de> for Unique {
     }
 }
 
+/// What serde_json says, with its place in our own words.
+fn place(
+    format: &'static str,
+    source: &str,
+    base: usize,
+    body: &str,
+    error: &serde_json::Error,
+) -> DocumentError {
+    let at = base + byte_of(body, error.line(), error.column());
+    let problem = error.to_string();
+    let problem = problem.split(" at line ").next().unwrap_or_default();
+    DocumentError::at(format, source.as_bytes(), at, problem)
+}
+
 /// The byte that serde_json's line and column (both from 1, columns in bytes) mean.
 fn byte_of(source: &str, line: usize, column: usize) -> usize {
     let lines = source.split_inclusive('\n').take(line.saturating_sub(1));
@@ -293,9 +328,9 @@ mod tests {
     fn errors_name_line_and_byte() {
         let problem = |source: &str| Json::parse("a text", source.as_bytes()).unwrap_err();
         let error = problem("{\n \"a\": 1,\n \"a\": 2}");
-        assert_eq!(error.line, 3);
+        assert_eq!(error.position.unwrap().line, 3);
         assert!(error.problem.contains("\"a\" is there twice"), "{error}");
-        assert_eq!(problem("{\"a\":").line, 1);
+        assert_eq!(problem("{\"a\":").position.unwrap().line, 1);
         assert!(problem(&"[".repeat(100_000)).problem.contains("recursion"));
     }
 

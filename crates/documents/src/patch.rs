@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-/// New text for spans of one source.
+/// New bytes for spans of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
-    edits: Vec<(Range<usize>, String)>,
+    edits: Vec<(Range<usize>, Vec<u8>)>,
 }
 
 impl Patch {
     /// Puts `new` where `span` is.
-    pub(crate) fn replace(&mut self, span: Range<usize>, new: impl Into<String>) {
+    pub(crate) fn replace(&mut self, span: Range<usize>, new: impl Into<Vec<u8>>) {
         self.edits.push((span, new.into()));
     }
 
@@ -21,7 +21,8 @@ impl Patch {
 
     /// The changed source; `None` where no byte of it changes. Of two edits that overlap the one
     /// that begins first is done.
-    pub(crate) fn apply(mut self, source: &str) -> Option<Vec<u8>> {
+    pub(crate) fn apply(mut self, source: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        let source = source.as_ref();
         self.edits.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(span.end)));
         let mut out = Vec::with_capacity(source.len() + 64);
         let mut done = 0;
@@ -29,12 +30,12 @@ impl Patch {
             if span.start < done || span.end > source.len() || span.start > span.end {
                 continue;
             }
-            out.extend_from_slice(&source.as_bytes()[done..span.start]);
-            out.extend_from_slice(new.as_bytes());
+            out.extend_from_slice(&source[done..span.start]);
+            out.extend_from_slice(new);
             done = span.end;
         }
-        out.extend_from_slice(&source.as_bytes()[done..]);
-        (out != source.as_bytes()).then_some(out)
+        out.extend_from_slice(&source[done..]);
+        (out != source).then_some(out)
     }
 }
 

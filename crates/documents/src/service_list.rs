@@ -1,14 +1,17 @@
 //! `servicelist.xml` and `applaunchlink.xml`: which services and titles a PS4 may use where.
-//! What a console makes of them is not known; they are read, and not changed.
+//! What a console makes of them is not known.
 
 use std::fmt;
 
+use crate::document::Content;
+use crate::edit::Slot;
 use crate::error::{DocumentError, shown};
 use crate::xml::Xml;
 
 /// A service list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceList {
+#[derive(Debug, Clone)]
+pub struct ServiceList<'a> {
+    xml: Xml<'a>,
     /// The platform that it is for, as `ps4`.
     pub platform: Option<String>,
     /// Its services, in order.
@@ -26,12 +29,12 @@ pub struct Service {
     pub except: Vec<String>,
 }
 
-impl ServiceList {
+impl<'a> ServiceList<'a> {
     /// Reads a service list.
     ///
     /// # Errors
     /// When it is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DocumentError> {
         let xml = Xml::parse("a service list", bytes)?;
         xml.expect_root("servicelist")?;
         let mut services: Vec<Service> = Vec::new();
@@ -51,15 +54,28 @@ impl ServiceList {
                 _ => {}
             }
         }
-        Ok(Self { platform: xml.root().value("platform").map(str::to_owned), services })
+        let platform = xml.root().value("platform").map(str::to_owned);
+        Ok(Self { platform, services, xml })
+    }
+}
+
+impl Content for ServiceList<'_> {
+    fn source(&self) -> &[u8] {
+        self.xml.source.as_bytes()
     }
 
-    /// What it is, in one line.
-    #[must_use]
-    pub fn summary(&self) -> String {
+    fn summary(&self) -> String {
         let services: Vec<String> = self.services.iter().map(ToString::to_string).collect();
         let platform = self.platform.as_deref().unwrap_or("an unnamed platform");
         shown(&format!("services for {platform}: {}", services.join(", ")))
+    }
+
+    fn slots(&self, key: &str) -> Vec<Slot> {
+        match key {
+            "platform" => self.xml.root().slot("platform").into_iter().collect(),
+            "default" => self.xml.slots("service", "default"),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -74,35 +90,46 @@ impl fmt::Display for Service {
 }
 
 /// An application launch link list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppLaunchLink {
+#[derive(Debug, Clone)]
+pub struct AppLaunchLink<'a> {
+    xml: Xml<'a>,
     /// The oldest firmware that it is for, as `01.700.000`.
     pub min_system_version: Option<String>,
     /// How many titles it bars.
     pub barred_titles: usize,
 }
 
-impl AppLaunchLink {
+impl<'a> AppLaunchLink<'a> {
     /// Reads an application launch link list.
     ///
     /// # Errors
     /// When it is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DocumentError> {
         let xml = Xml::parse("an application launch link list", bytes)?;
         xml.expect_root("applaunchlink")?;
         let min = xml.named("system_info").find_map(|system| system.value("min_system_ver"));
+        let min_system_version = min.map(str::to_owned);
         let barred = |around| around == "title_black_list";
-        Ok(Self {
-            min_system_version: min.map(str::to_owned),
-            barred_titles: xml.elements().iter().filter(|e| barred(xml.around(e))).count(),
-        })
+        let barred_titles = xml.elements().iter().filter(|e| barred(xml.around(e))).count();
+        Ok(Self { min_system_version, barred_titles, xml })
+    }
+}
+
+impl Content for AppLaunchLink<'_> {
+    fn source(&self) -> &[u8] {
+        self.xml.source.as_bytes()
     }
 
-    /// What it is, in one line.
-    #[must_use]
-    pub fn summary(&self) -> String {
+    fn summary(&self) -> String {
         let min = self.min_system_version.as_deref().unwrap_or("any version");
         shown(&format!("launch links from firmware {min}, {} titles barred", self.barred_titles))
+    }
+
+    fn slots(&self, key: &str) -> Vec<Slot> {
+        match key {
+            "system" => self.xml.slots("system_info", "min_system_ver"),
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::document::Content;
+use crate::edit::{Replaced, Slot};
 use crate::error::{DocumentError, shown};
 use crate::json::{Json, JsonPath};
 use crate::patch::Patch;
@@ -15,17 +17,6 @@ const FORMAT: &str = "title metadata";
 #[derive(Debug, Clone, Copy)]
 pub struct TitleMetadata<'a> {
     json: Json<'a>,
-}
-
-/// What became of the fields that were to be replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Replaced {
-    /// The new document; `None` where no byte changes.
-    pub body: Option<Vec<u8>>,
-    /// How many values were replaced.
-    pub values: usize,
-    /// The paths that led nowhere.
-    pub missing: Vec<String>,
 }
 
 impl<'a> TitleMetadata<'a> {
@@ -94,6 +85,29 @@ impl<'a> TitleMetadata<'a> {
         }
         replaced.body = patch.apply(self.json.source);
         replaced
+    }
+}
+
+impl Content for TitleMetadata<'_> {
+    fn source(&self) -> &[u8] {
+        self.json.source.as_bytes()
+    }
+
+    fn summary(&self) -> String {
+        self.summary()
+    }
+
+    fn slots(&self, key: &str) -> Vec<Slot> {
+        self.json.slots(match key {
+            "name" => "names.*.name",
+            "content_id" => "contentId",
+            "revision" => "revision",
+            "parental_level" => "parentalLevel",
+            "category" => "category",
+            "icon" => "icons.*.icon",
+            "background" => "backgroundImage",
+            _ => return Vec::new(),
+        })
     }
 }
 

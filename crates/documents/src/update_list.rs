@@ -14,6 +14,8 @@ pub use playstation4::Ps4UpdateList;
 pub use playstation5::Ps5UpdateList;
 pub use vita::VitaUpdateList;
 
+use crate::document::Content;
+use crate::edit::Slot;
 use crate::error::{DocumentError, shown};
 use crate::firmware::{Firmware, is_zero, zeroed};
 use crate::patch::Patch;
@@ -24,7 +26,7 @@ const FORMAT: &str = "an update list";
 /// An update list of some platform.
 #[derive(Debug, Clone)]
 pub enum UpdateList<'a> {
-    /// `ps3-updatelist.txt`
+    /// `ps3-updatelist.txt`, and the list of the PSP, which has the same lines
     Ps3(Ps3UpdateList<'a>),
     /// `psp2-updatelist.xml`
     Vita(VitaUpdateList<'a>),
@@ -76,6 +78,53 @@ impl<'a> UpdateList<'a> {
             Self::Ps4(list) => list.hide(own),
             Self::Ps5(list) => list.hide(),
         }
+    }
+}
+
+impl Content for UpdateList<'_> {
+    fn source(&self) -> &[u8] {
+        match self {
+            Self::Ps3(list) => list.source(),
+            Self::Vita(VitaUpdateList(xml))
+            | Self::Ps4(Ps4UpdateList(xml))
+            | Self::Ps5(Ps5UpdateList(xml)) => xml.source.as_bytes(),
+        }
+    }
+
+    fn summary(&self) -> String {
+        self.summary()
+    }
+
+    fn slots(&self, key: &str) -> Vec<Slot> {
+        let xml = match self {
+            Self::Ps3(list) => return list.slots(key),
+            Self::Vita(VitaUpdateList(xml))
+            | Self::Ps4(Ps4UpdateList(xml))
+            | Self::Ps5(Ps5UpdateList(xml)) => xml,
+        };
+        match key {
+            "region" => return xml.slots("region", "id"),
+            "image" => return xml.text_slots("image"),
+            "image_size" => return xml.slots("image", "size"),
+            _ => {}
+        }
+        let (elements, is_version): (&[&str], fn(&str) -> bool) = match (key, self) {
+            ("offer", Self::Vita(_)) => {
+                (&["version"], |name| name == "system_version" || name == "label")
+            }
+            ("offer", Self::Ps5(_)) => (&["system_pup"], |name| name == "upd_version"),
+            ("offer", _) => (&["system_pup"], |name| name == "version" || name == "label"),
+            ("force", Self::Vita(_)) => (&["np", "np_d"], |name| name.ends_with("_system_version")),
+            ("force", Self::Ps5(_)) => (&["system"], |name| name == "upd_version"),
+            ("force", _) => (&["system"], |name| name.ends_with("_system_version")),
+            _ => return Vec::new(),
+        };
+        let elements = xml.elements().iter().filter(|element| elements.contains(&element.name));
+        elements
+            .flat_map(|element| element.attributes())
+            .filter(|attribute| is_version(attribute.name))
+            .map(Attribute::slot)
+            .collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! XML with the place of every attribute in the source, over quick-xml's events.
 //!
 //! A document type is refused, so there are no entities to expand; depth, elements and
-//! attributes are bounded.
+//! attributes are bounded. The text of an element is kept where it has no elements inside.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,12 +9,16 @@ use std::ops::Range;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::edit::{Form, Slot};
 use crate::error::{DocumentError, text, without_mark};
 
 /// None of these documents is deeper than 6.
 const MAX_DEPTH: usize = 32;
-/// The most that one element of these documents has is 5.
+/// The most that one element of these documents has is 10.
 const MAX_ATTRIBUTES: usize = 64;
+/// More than any of these documents has by two orders of magnitude; what they cost in memory is
+/// bounded by it.
+const MAX_ELEMENTS: usize = 20_000;
 
 /// A document: its elements in the order of the source.
 #[derive(Debug, Clone)]
@@ -30,7 +34,19 @@ pub(crate) struct Element<'a> {
     pub(crate) name: &'a str,
     pub(crate) parent: Option<usize>,
     attributes: Vec<Attribute<'a>>,
-    offset: usize,
+    text: Option<Text<'a>>,
+    pub(crate) offset: usize,
+}
+
+/// The text of an element without white space around it.
+#[derive(Debug, Clone)]
+struct Text<'a> {
+    /// The text without references.
+    value: Cow<'a, str>,
+    /// Where it stands, without the marks of a CDATA section.
+    span: Range<usize>,
+    /// Whether it stands in a CDATA section.
+    is_cdata: bool,
 }
 
 /// An attribute with the place of its value.
@@ -56,9 +72,33 @@ impl<'a> Element<'a> {
         self.attribute(name).map(|attribute| &*attribute.value)
     }
 
+    /// The text of an element that holds nothing else; empty text is none.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_ref().map(|text| &*text.value)
+    }
+
+    /// The place of an attribute's value.
+    pub(crate) fn slot(&self, name: &str) -> Option<Slot> {
+        self.attribute(name).map(Attribute::slot)
+    }
+
+    /// The place of the text.
+    pub(crate) fn text_slot(&self) -> Option<Slot> {
+        let Text { value, span, is_cdata } = self.text.as_ref()?;
+        let form = if *is_cdata { Form::Cdata } else { Form::Text };
+        Some(Slot { span: span.clone(), old: value.to_string(), form })
+    }
+
     /// The attributes, in order.
     pub(crate) fn attributes(&self) -> &[Attribute<'a>] {
         &self.attributes
+    }
+}
+
+impl Attribute<'_> {
+    /// The place of its value.
+    pub(crate) fn slot(&self) -> Slot {
+        Slot { span: self.span.clone(), old: self.value.to_string(), form: Form::Attribute }
     }
 }
 
@@ -69,7 +109,8 @@ impl<'a> Xml<'a> {
         let (body, base) = without_mark(source);
         let mut document = Self { format, source, elements: Vec::new() };
         let mut reader = Reader::from_str(body);
-        let mut open: Vec<usize> = Vec::new();
+        // The elements that are open, each with where its content begins.
+        let mut open: Vec<(usize, usize)> = Vec::new();
         loop {
             let at = base + offset(reader.buffer_position());
             let event = match reader.read_event() {
@@ -82,11 +123,16 @@ impl<'a> Xml<'a> {
             match event {
                 Event::Start(tag) => {
                     document.push(&tag, &open, at)?;
-                    open.push(document.elements.len() - 1);
+                    let number = document.elements.len() - 1;
+                    open.push((number, base + offset(reader.buffer_position())));
                 }
                 Event::Empty(tag) => document.push(&tag, &open, at)?,
                 Event::End(_) => {
-                    open.pop();
+                    if let Some((number, start)) = open.pop()
+                        && number + 1 == document.elements.len()
+                    {
+                        document.elements[number].text = document.text_of(start..at)?;
+                    }
                 }
                 Event::Text(text) if open.is_empty() && !text.trim_ascii().is_empty() => {
                     return Err(document.error(at, "there is text outside of the elements"));
@@ -111,7 +157,7 @@ impl<'a> Xml<'a> {
             }
         }
         match open.last() {
-            Some(&last) => {
+            Some(&(last, _)) => {
                 let name = document.elements[last].name;
                 Err(document.error(source.len(), format!("it ends before </{name}>")))
             }
@@ -136,6 +182,16 @@ impl<'a> Xml<'a> {
     /// The elements of this name.
     pub(crate) fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Element<'a>> {
         self.elements.iter().filter(move |element| element.name == name)
+    }
+
+    /// The places of the text of the elements of this name.
+    pub(crate) fn text_slots(&self, name: &str) -> Vec<Slot> {
+        self.named(name).filter_map(Element::text_slot).collect()
+    }
+
+    /// The places of an attribute of the elements of this name.
+    pub(crate) fn slots(&self, element: &str, attribute: &str) -> Vec<Slot> {
+        self.named(element).filter_map(|element| element.slot(attribute)).collect()
     }
 
     /// The name of the element around this one; empty for the outermost.
@@ -172,18 +228,21 @@ impl<'a> Xml<'a> {
     fn push(
         &mut self,
         tag: &BytesStart<'_>,
-        open: &[usize],
+        open: &[(usize, usize)],
         at: usize,
     ) -> Result<(), DocumentError> {
         if open.len() >= MAX_DEPTH {
             return Err(self.error(at, format!("it is nested deeper than {MAX_DEPTH}")));
         }
+        if self.elements.len() >= MAX_ELEMENTS {
+            return Err(self.error(at, format!("it has more than {MAX_ELEMENTS} elements")));
+        }
         if open.is_empty() && !self.elements.is_empty() {
             return Err(self.error(at, "there is a second outermost element"));
         }
         let name = self.slice(tag.name().0, at)?;
-        let mut element =
-            Element { name, parent: open.last().copied(), attributes: Vec::new(), offset: at };
+        let parent = open.last().map(|&(parent, _)| parent);
+        let mut element = Element { name, parent, attributes: Vec::new(), text: None, offset: at };
         // quick-xml's own look for doubles takes the square of their number; it is bounded below.
         for attribute in tag.attributes().with_checks(false) {
             let attribute = attribute.map_err(|error| self.error(at, error.to_string()))?;
@@ -203,6 +262,27 @@ impl<'a> Xml<'a> {
         }
         self.elements.push(element);
         Ok(())
+    }
+
+    /// The text between the tags of an element that has no elements inside; `None` where there is
+    /// none, or comments stand in it.
+    fn text_of(&self, content: Range<usize>) -> Result<Option<Text<'a>>, DocumentError> {
+        let raw = self.source.get(content.clone()).unwrap_or_default();
+        let start = content.start + (raw.len() - raw.trim_start().len());
+        let raw = raw.trim();
+        if let Some(inner) = raw.strip_prefix("<![CDATA[").and_then(|raw| raw.strip_suffix("]]>"))
+            && !inner.contains("]]>")
+        {
+            let start = start + "<![CDATA[".len();
+            let span = start..start + inner.len();
+            return Ok(Some(Text { value: Cow::Borrowed(inner), span, is_cdata: true }));
+        }
+        if raw.is_empty() || raw.contains('<') {
+            return Ok(None);
+        }
+        let value = quick_xml::escape::unescape(raw)
+            .map_err(|error| self.error(start, error.to_string()))?;
+        Ok(Some(Text { value, span: start..start + raw.len(), is_cdata: false }))
     }
 
     /// The same text as a part of the source, which it is: quick-xml lends from what it reads.
@@ -247,13 +327,27 @@ mod tests {
     }
 
     #[test]
+    fn text_comes_with_its_place_where_nothing_else_is_inside() {
+        let source =
+            "<a>\n <b> x &amp;\ty </b><c><![CDATA[ <z> ]]></c><d>t<!-- --></d><e> </e></a>";
+        let xml = Xml::parse("x", source.as_bytes()).unwrap();
+        let found = |name| {
+            let slot = xml.named(name).next().unwrap().text_slot();
+            slot.map(|slot| (slot.old, &source[slot.span], slot.form == Form::Cdata))
+        };
+        assert_eq!(found("b"), Some(("x &\ty".to_owned(), "x &amp;\ty", false)));
+        assert_eq!(found("c"), Some((" <z> ".to_owned(), " <z> ", true)));
+        assert_eq!((found("d"), found("e"), found("a")), (None, None, None));
+    }
+
+    #[test]
     fn errors_name_line_and_byte() {
         assert_eq!(
             problem(b"<a>\n<b>\n</a>"),
             "not an update list: ill-formed document: expected `</b>`, but `</a>` was found, \
-             at line 3 (byte 8)"
+             at line 3, column 1 (byte 8)"
         );
-        assert!(problem(b"<a>\n").ends_with("it ends before </a>, at line 2 (byte 4)"));
+        assert!(problem(b"<a>\n").ends_with("it ends before </a>, at line 2, column 1 (byte 4)"));
     }
 
     #[test]
@@ -268,12 +362,19 @@ mod tests {
             (b"<a/>text", "text outside"),
             (b"<a x='1' x='2'/>", "twice"),
             (b"", "no element"),
+            (b"<a>&b;</a>", "entity"),
+            (b"<\0a\0/\0>\0", "UTF-16"),
+            (b"<?xml version='1.0' encoding='ISO-8859-1'?><a/>", "ISO-8859-1"),
+            (b"<a>\0</a>", "zero byte"),
         ] {
             let problem = problem(source);
             assert!(problem.contains(expected), "{problem}");
         }
         assert!(problem("<a>".repeat(40).as_bytes()).contains("deeper than 32"));
         assert!(problem(&vec![b' '; crate::MAX_BYTES + 1]).contains("more than"));
+        assert!(
+            problem(&[b"<a>".as_slice(), &b"<b/>".repeat(20_000)].concat()).contains("elements")
+        );
         let many = format!("<a {}/>", (0..65).map(|n| format!("x{n}='' ")).collect::<String>());
         assert!(problem(many.as_bytes()).contains("more than 64 attributes"));
     }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use consoletap_documents::{AppLaunchLink, Firmware, ServiceList, TitleMetadata, UpdateList};
+use consoletap_documents::{Document, Firmware, Format, TitleMetadata, UpdateList};
 use proptest::prelude::*;
 
 const LISTS: [&[u8]; 4] = [
@@ -23,8 +23,9 @@ fn read_all(bytes: &[u8]) {
     if let Ok(document) = TitleMetadata::parse(bytes) {
         let _ = document.summary();
     }
-    let _ = ServiceList::parse(bytes).map(|list| list.summary());
-    let _ = AppLaunchLink::parse(bytes).map(|list| list.summary());
+    for hint in Format::ALL.into_iter().map(Some).chain([None]) {
+        let _ = Document::recognise(hint, bytes).map(|document| document.summary());
+    }
 }
 
 /// A sample with some bytes overwritten, some put in, and its end cut off.

@@ -103,7 +103,7 @@ fn what_is_no_update_list_passes_unchanged_and_the_row_says_why() {
     assert_eq!((rewritten.body, rewritten.hits.len()), (None, 0));
     let note = &rewritten.notes[0];
     assert!(note.starts_with("rule firmware-guard: the body is not an update list: "), "{note}");
-    assert!(note.ends_with("at line 3 (byte 18); passed unchanged"), "{note}");
+    assert!(note.ends_with("at line 3, column 5 (byte 18); passed unchanged"), "{note}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `ps3-updatelist.txt`: lines of `name=value;` with CRLF at their ends.
+//! `ps3-updatelist.txt`: lines of `name=value;` with CRLF at their ends. The PSP's list has the same
+//! lines.
 //!
 //! The changed list is the stub that PS3 proxies have served for years: for each destination one
 //! line with `ImageVersion=00000000`, version 0.00 and a CDN address that ends in `nodata`; the
@@ -9,10 +10,11 @@
 use std::ops::Range;
 
 use super::FORMAT;
+use crate::edit::{Form, Slot};
 use crate::error::{DocumentError, shown, text, without_mark};
 use crate::patch::Patch;
 
-/// The update list of a PS3.
+/// The update list of a PS3 or PSP.
 #[derive(Debug, Clone)]
 pub struct Ps3UpdateList<'a> {
     source: &'a str,
@@ -113,6 +115,33 @@ impl<'a> Ps3UpdateList<'a> {
     }
 }
 
+impl Ps3UpdateList<'_> {
+    pub(super) fn source(&self) -> &[u8] {
+        self.source.as_bytes()
+    }
+
+    /// The places of a field; the version that is forced is the oldest that may sign in, behind
+    /// which a `-` stands.
+    pub(super) fn slots(&self, key: &str) -> Vec<Slot> {
+        let name = match key {
+            "offer" => "SystemSoftwareVersion",
+            "force" => "CompatibleSystemSoftwareVersion",
+            "region" => "Dest",
+            "image" => "CDN",
+            _ => return Vec::new(),
+        };
+        let found = self.lines.iter().filter_map(|line| line.field(name));
+        found
+            .map(|field| {
+                let old =
+                    if key == "force" { field.value.trim_end_matches('-') } else { field.value };
+                let span = field.span.start..field.span.start + old.len();
+                Slot { span, old: old.to_owned(), form: Form::Plain(&[';', '\r', '\n']) }
+            })
+            .collect()
+    }
+}
+
 /// The fields of a line that begins at byte `at` of the source; never none.
 fn fields(line: &str, at: usize) -> Option<Vec<Field<'_>>> {
     let mut fields = Vec::new();
@@ -167,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_no_list_is_told_by_line() {
         let error = Ps3UpdateList::parse(b"# EU\r\n<html>\r\n").unwrap_err();
-        assert_eq!((error.line, error.offset), (2, 6));
+        assert_eq!((error.position.unwrap().line, error.offset), (2, 6));
         assert!(Ps3UpdateList::parse(b"# EU\r\n").unwrap_err().problem.contains("ImageVersion"));
         assert!(Ps3UpdateList::parse(b"Dest=85;;x;\r\n").is_err());
     }

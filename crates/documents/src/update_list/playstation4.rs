@@ -12,7 +12,7 @@ use crate::xml::Xml;
 
 /// The update list of a PS4.
 #[derive(Debug, Clone)]
-pub struct Ps4UpdateList<'a>(Xml<'a>);
+pub struct Ps4UpdateList<'a>(pub(super) Xml<'a>);
 
 impl<'a> Ps4UpdateList<'a> {
     /// Reads the list.

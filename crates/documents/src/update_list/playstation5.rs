@@ -11,7 +11,7 @@ use crate::xml::Xml;
 
 /// The update list of a PS5.
 #[derive(Debug, Clone)]
-pub struct Ps5UpdateList<'a>(Xml<'a>);
+pub struct Ps5UpdateList<'a>(pub(super) Xml<'a>);
 
 impl<'a> Ps5UpdateList<'a> {
     /// Reads the list.

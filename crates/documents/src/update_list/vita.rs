@@ -11,7 +11,7 @@ use crate::xml::Xml;
 
 /// The update list of a PS Vita.
 #[derive(Debug, Clone)]
-pub struct VitaUpdateList<'a>(Xml<'a>);
+pub struct VitaUpdateList<'a>(pub(super) Xml<'a>);
 
 impl<'a> VitaUpdateList<'a> {
     /// Reads the list.
