@@ -7,12 +7,13 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use consoletap_flow::HostGlob;
-use consoletap_proxy::Redirect;
+use consoletap_proxy::{Redirect, TlsPick};
 use ipnet::IpNet;
 
 use crate::explain::ExplainArgs;
 use crate::line::legend;
 use crate::session;
+use crate::tls::TlsCommand;
 
 /// The proxy you set on a game console to see, keep and change what it says on the network.
 ///
@@ -31,7 +32,7 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Run the proxy (what happens without a command, too)
     #[command(after_long_help = legend())]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Play a PS4 start-up through a proxy on this machine, without a console
     Demo(DemoArgs),
     /// Say what a URL, a host with its port, or a port is known for
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     /// Look at the ready rule packs
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Look at what was learned about TLS
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Print the settings file with every key explained
     Settings,
 }
@@ -86,12 +90,22 @@ pub(crate) struct RunArgs {
     /// One JSON line for each flow, on standard output
     #[arg(long)]
     pub(crate) json: bool,
-    /// Open the TLS of these hosts (repeatable), as `*.playstation.net`
-    #[arg(long, value_name = "HOST-GLOB")]
-    pub(crate) intercept: Vec<HostGlob>,
+    /// Open the TLS to these hosts (repeatable), as `*.playstation.net` or, of one console or
+    /// client, `ps4@*.playstation.net` or `192.168.1.23@*`
+    #[arg(long, value_name = "[WHO@]HOST-GLOB")]
+    pub(crate) intercept: Vec<TlsPick>,
     /// Open all TLS that the console lets us open
     #[arg(long)]
     pub(crate) intercept_all: bool,
+    /// Pass the TLS to these hosts on unopened, whatever else is said (repeatable)
+    #[arg(long, value_name = "[WHO@]HOST-GLOB")]
+    pub(crate) tunnel: Vec<TlsPick>,
+    /// Refuse TLS to these hosts (repeatable)
+    #[arg(long, value_name = "[WHO@]HOST-GLOB")]
+    pub(crate) block_tls: Vec<TlsPick>,
+    /// Open even hosts that are known to be refused by consoles (pinned in the catalog)
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Believe these servers without a valid certificate (repeatable); all, where none is named
     #[arg(
         long,
@@ -154,7 +168,7 @@ mod tests {
         else {
             panic!("run is a command");
         };
-        assert_eq!(run(&format!("consoletap {line}")), args);
+        assert_eq!(run(&format!("consoletap {line}")), *args);
         assert_eq!((args.port, args.allow.len(), args.resolve.len()), (Some(0), 1, 1));
     }
 

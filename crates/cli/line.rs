@@ -4,7 +4,7 @@
 //! The host and the status are never cut. Where the line is too long, first the path gives way,
 //! then the rungs of [`LADDER`] are climbed.
 
-use consoletap_flow::{Effect, Flow, Kind, Scheme, Side, State, Target};
+use consoletap_flow::{Effect, Flow, Kind, Scheme, Side, State, Target, TlsAction};
 use jiff::tz::TimeZone;
 
 use crate::amounts::{short_duration, short_size};
@@ -96,7 +96,11 @@ impl Line<'_> {
             let mark = Mark::of_effect(hit.effect).map_or("-", |mark| mark.sign(look));
             (Ink::Notice, format!("{mark} {}: {}", clean(&hit.name, look), clean(&hit.did, look)))
         });
-        let notes = flow.notes.iter().map(|note| (Ink::Dim, format!("- {}", clean(note, look))));
+        // What was opened, or refused, says so by itself.
+        let passed_on = flow.policy.as_deref().filter(|it| it.action == TlsAction::Tunnel);
+        let because = passed_on.map(|verdict| &verdict.because);
+        let notes = because.into_iter().chain(&flow.notes);
+        let notes = notes.map(|note| (Ink::Dim, format!("- {}", clean(note, look))));
         failure.into_iter().chain(rules).chain(notes).collect()
     }
 }

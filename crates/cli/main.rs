@@ -25,6 +25,7 @@ mod session;
 mod settings;
 mod settings_file;
 mod terminal;
+mod tls;
 mod totals;
 
 use std::process::ExitCode;
@@ -39,7 +40,7 @@ use crate::terminal::{Data, Printer};
 fn main() -> ExitCode {
     let CommandLine { command, run } = CommandLine::parse();
     let printer = Arc::new(Printer::of_process());
-    match perform(command.unwrap_or(Command::Run(run)), &printer) {
+    match perform(command.unwrap_or_else(|| Command::Run(Box::new(run))), &printer) {
         Ok(code) => code,
         Err(error) => {
             let code = exit::code(&error);
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
 
 fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => return run::run(args, printer),
+        Command::Run(args) => return run::run(*args, printer),
         Command::Demo(args) => return demo::run(args, printer),
         Command::Explain(args) => {
             let catalog = Catalog::builtin();
@@ -63,6 +64,7 @@ fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode>
         }
         Command::Session(command) => session::run(command, printer)?,
         Command::Rules(RulesCommand::List) => printer.data(&rules::list())?,
+        Command::Tls(command) => tls::run(command, printer)?,
         Command::Settings => printer.data(settings_file::TEMPLATE)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -115,7 +115,7 @@ fn tls(settings: &Settings) -> anyhow::Result<TlsParts> {
             trust.prepare();
         });
     }
-    let learned = Arc::new(Learned::load(Some(settings.certs.join("refusals.json"))));
+    let learned = Arc::new(Learned::load(Some(crate::tls::list_file(&settings.certs))));
     Ok(TlsParts { interceptor, trust, learned })
 }
 
@@ -145,16 +145,19 @@ fn greeting(
 
 /// The options of a run, for whoever reads the session later.
 fn options(settings: &Settings) -> serde_json::Value {
-    let texts = |list: &[consoletap_flow::HostGlob]| -> Vec<String> {
+    fn texts<T: ToString>(list: &[T]) -> Vec<String> {
         list.iter().map(ToString::to_string).collect()
-    };
+    }
     let wire = &settings.proxy;
     json!({
         "listen": settings.listen.to_string(),
-        "intercept": texts(&wire.intercept.hosts),
-        "intercept-all": wire.intercept.all,
+        "intercept": texts(&wire.tls.intercept),
+        "intercept-all": wire.tls.intercept_all,
+        "tunnel": texts(&wire.tls.tunnel),
+        "block-tls": texts(&wire.tls.block),
+        "force": wire.tls.force,
         "insecure-upstream": texts(&settings.trust.insecure),
-        "resolve": wire.redirects.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "resolve": texts(&wire.redirects),
         "rules": settings.rules,
         "keep-whole": wire.keep.whole,
         "keep-prefix": wire.keep.prefix,

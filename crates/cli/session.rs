@@ -3,6 +3,7 @@
 mod flow_page;
 mod list;
 mod show;
+mod tls_page;
 mod wanted;
 
 use std::io::{BufWriter, Write as _};

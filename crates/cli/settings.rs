@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use consoletap_proxy::Intercept;
+use consoletap_proxy::TlsPolicy;
 use consoletap_tls::TrustSettings;
 
 use crate::args::RunArgs;
@@ -90,7 +90,13 @@ impl Settings {
         let proxy = consoletap_proxy::Settings {
             allow: args.allow,
             redirects: args.resolve,
-            intercept: Intercept { all: args.intercept_all, hosts: args.intercept },
+            tls: TlsPolicy {
+                intercept: args.intercept,
+                intercept_all: args.intercept_all,
+                tunnel: args.tunnel,
+                block: args.block_tls,
+                force: args.force,
+            },
             ..consoletap_proxy::Settings::default()
         };
         let trust =
@@ -109,7 +115,7 @@ impl Settings {
 
     /// Whether any TLS is to be opened.
     pub(crate) fn intercepts(&self) -> bool {
-        self.proxy.intercept.all || !self.proxy.intercept.hosts.is_empty()
+        self.proxy.tls.intercepts()
     }
 }
 
@@ -127,6 +133,9 @@ impl RunArgs {
             json: self.json || below.json,
             intercept: joined(self.intercept, below.intercept),
             intercept_all: self.intercept_all || below.intercept_all,
+            tunnel: joined(self.tunnel, below.tunnel),
+            block_tls: joined(self.block_tls, below.block_tls),
+            force: self.force || below.force,
             insecure_upstream: joined(self.insecure_upstream, below.insecure_upstream),
             upstream_ca: joined(self.upstream_ca, below.upstream_ca),
             certs: self.certs.or(below.certs),

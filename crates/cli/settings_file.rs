@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use consoletap_flow::HostGlob;
+use consoletap_proxy::TlsPick;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::{RunArgs, network};
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 19] = [
     "allow",
+    "block-tls",
     "catalog",
     "certs",
+    "force",
     "insecure-upstream",
     "intercept",
     "intercept-all",
@@ -26,6 +29,7 @@ const KEYS: [&str; 16] = [
     "quiet",
     "resolve",
     "rules",
+    "tunnel",
     "upstream-ca",
     "verbose",
     "write",
@@ -93,8 +97,11 @@ impl Reader<'_> {
             "quiet" => args.quiet = self.switch(key, value)?,
             "verbose" => args.verbose = self.switch(key, value)?,
             "json" => args.json = self.switch(key, value)?,
-            "intercept" => args.intercept = self.hosts(key, value)?,
+            "intercept" => args.intercept = self.picks(key, value)?,
             "intercept-all" => args.intercept_all = self.switch(key, value)?,
+            "tunnel" => args.tunnel = self.picks(key, value)?,
+            "block-tls" => args.block_tls = self.picks(key, value)?,
+            "force" => args.force = self.switch(key, value)?,
             "insecure-upstream" => args.insecure_upstream = self.insecure(key, value)?,
             "upstream-ca" => args.upstream_ca = self.list(key, value, |v| self.path(key, v))?,
             "certs" => args.certs = Some(self.path(key, value)?),
@@ -157,6 +164,12 @@ impl Reader<'_> {
     fn network(&self, key: &str, value: &Value<'_>) -> Result<ipnet::IpNet, FileError> {
         let text = self.string(key, value)?;
         network(text).map_err(|error| self.error(value.span().start, format!("`{key}`: {error}")))
+    }
+
+    fn picks(&self, key: &str, value: &Value<'_>) -> Result<Vec<TlsPick>, FileError> {
+        self.list(key, value, |v| {
+            self.parsed(key, v, "host patterns as \"*.example.net\" or \"ps4@*.example.net\"")
+        })
     }
 
     fn hosts(&self, key: &str, value: &Value<'_>) -> Result<Vec<HostGlob>, FileError> {
@@ -293,7 +306,7 @@ mod tests {
             assert_eq!(read(text).unwrap_err(), format!("/etc/tap.toml:{error}"));
         }
         let error = read("[x]").unwrap_err();
-        assert!(error.contains("there are allow, catalog"), "{error}");
+        assert!(error.contains("there are allow, block-tls"), "{error}");
         let error = read("resolve = [\n  \"a.b=1.2.3.4\",\n  \"nonsense\"]").unwrap_err();
         assert!(
             error.starts_with("/etc/tap.toml:3: `resolve`: \"nonsense\" is no redirect"),

@@ -170,11 +170,8 @@ async fn a_console_that_refuses_our_certificate_is_tunnelled_from_then_on() {
     let row = tap.rows(1).await.remove(0);
     assert_eq!((&row["kind"], &row["intercepted"]), (&"tunnel".into(), &false.into()));
     let flow = home.flows().pop().unwrap();
-    assert!(
-        flow.notes.iter().any(|note| note.contains("refused our certificate")),
-        "{:?}",
-        flow.notes
-    );
+    let because = flow.policy.unwrap().because;
+    assert!(because.contains("refused our certificate"), "{because}");
     let tunnel = console.tunnel(tap.address(), OTHER, None).await.unwrap();
     assert!(tunnel.handshake(TlsVersion::Tls12).await.is_err());
     let ended = tap.stop().await;

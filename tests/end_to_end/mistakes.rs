@@ -50,7 +50,7 @@ async fn the_usual_settings_file_is_read_without_being_named() {
     home.write("config/consoletap/config.toml", "\n\nintercept = [\"*.example.net\", 5]\n");
     assert_snapshot!(told_run(&home, &[]).await, @r#"
     exit 2
-    consoletap: HOME/config/consoletap/config.toml:3: `intercept` wants host patterns as "*.example.net", and there is 5
+    consoletap: HOME/config/consoletap/config.toml:3: `intercept` wants host patterns as "*.example.net" or "ps4@*.example.net", and there is 5
     "#);
 }
 

@@ -80,7 +80,10 @@ async fn an_old_console_is_told_by_its_hello_and_passed_on() {
     assert_eq!(row["intercepted"], false);
     assert_eq!(row["ja3"].as_str().unwrap().len(), 32);
     let flow = home.flows().remove(0);
-    assert!(flow.notes.iter().any(|note| note.starts_with("not opened: ")), "{:?}", flow.notes);
+    let because = flow.policy.unwrap().because;
+    assert!(because.starts_with("not opened: "), "{because}");
+    assert_eq!(row["tls"]["policy"]["because"], because);
+    assert_eq!(row["tls"]["offered"]["versions"], serde_json::json!(["TLS 1.0"]));
 }
 
 #[tokio::test]
@@ -113,6 +116,12 @@ async fn both_versions_of_tls_pass() {
         tunnel.handshake(version).await.unwrap().close().await.unwrap();
         tap.rows(number + 1).await;
     }
-    let versions = home.flows().into_iter().map(|flow| flow.server_hello.unwrap().version);
+    let flows = home.flows();
+    let versions = flows.iter().map(|flow| flow.server_hello.as_ref().unwrap().version);
     assert_eq!(versions.collect::<Vec<_>>(), [0x0303, 0x0304]);
+    // Up to TLS 1.2 the certificate passes in the clear.
+    let [old, new] = &flows[..] else { panic!("{flows:#?}") };
+    let certificate = old.certificate.as_ref().unwrap();
+    assert!(certificate.names.iter().any(|name| name == HOST), "{certificate:?}");
+    assert_eq!(new.certificate, None);
 }

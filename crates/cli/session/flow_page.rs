@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 
 use consoletap_flow::{
-    BodySummary, ClientHelloFacts, Digest, Flow, Headers, Kept, Kind, RequestHead, ResponseHead,
-    State, Timings,
+    BodySummary, Digest, Flow, Headers, Kept, Kind, RequestHead, ResponseHead, State, Timings,
 };
 use consoletap_session::Session;
 use jiff::tz::TimeZone;
@@ -32,9 +31,7 @@ impl FlowPage<'_> {
     pub(crate) fn draw(&self, look: &Look, zone: &TimeZone) -> String {
         let mut page = String::new();
         self.facts(&mut page, look, zone);
-        if let Some(hello) = &self.flow.hello {
-            self.handshake(&mut page, hello, look);
-        }
+        page.push_str(&super::tls_page::draw(self.flow, look));
         if let Some(request) = &self.flow.request {
             self.request(&mut page, request, look);
         }
@@ -112,26 +109,6 @@ impl FlowPage<'_> {
         for note in &flow.notes {
             row("note", &clean(note));
         }
-    }
-
-    fn handshake(&self, page: &mut String, hello: &ClientHelloFacts, look: &Look) {
-        let clean = |text: &str| escape(text, look.charset).into_owned();
-        let name = hello.sni.as_deref().map_or_else(|| "no server name".to_owned(), clean);
-        let _ = writeln!(page, "\n{}", look.paint(Ink::Bold, "TLS"));
-        let _ = writeln!(page, "  offered: {}, {name}", hello.highest_version());
-        if !hello.alpn.is_empty() {
-            let _ = writeln!(page, "  protocols: {}", clean(&hello.alpn.join(", ")));
-        }
-        if let Some(server) = &self.flow.server_hello {
-            let version = version_name(server.version);
-            let _ = writeln!(page, "  server chose: {version}, suite 0x{:04x}", server.suite);
-        }
-        let opened = match self.flow.intercepted {
-            true => "opened with our certificate",
-            false => "passed on unopened",
-        };
-        let _ = writeln!(page, "  {opened}");
-        let _ = writeln!(page, "  JA3 {}  JA4 {}", clean(&hello.ja3), clean(&hello.ja4));
     }
 
     fn request(&self, page: &mut String, head: &RequestHead, look: &Look) {
@@ -270,23 +247,13 @@ fn text_of(octets: &[u8]) -> Option<&str> {
     (!text.chars().any(odd)).then_some(text)
 }
 
-fn version_name(version: u16) -> String {
-    match version {
-        0x0304 => "TLS 1.3".to_owned(),
-        0x0303 => "TLS 1.2".to_owned(),
-        0x0302 => "TLS 1.1".to_owned(),
-        0x0301 => "TLS 1.0".to_owned(),
-        0x0300 => "SSL 3.0".to_owned(),
-        other => format!("version 0x{other:04x}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use consoletap_flow::{
-        BodyCopy, Effect, Happening, Record, Recorder as _, ServerHelloFacts, Side, Timestamp,
+        BodyCopy, CertificateFacts, ClientHelloFacts, Effect, Happening, Record, Recorder as _,
+        ServerHelloFacts, Side, Timestamp, TlsAction, Verdict,
     };
     use consoletap_session::{About, Options, Writer};
     use insta::assert_snapshot;
@@ -361,11 +328,31 @@ mod tests {
                 flow.hello = Some(ClientHelloFacts {
                     sni: None,
                     versions: vec![0x0301],
+                    suites: vec![0x000a, 0x0005, 0x0004],
                     ja3: "020944dd06c6d915f917237ca3ca4c14".to_owned(),
                     ja4: "t10d030000_x_y".to_owned(),
                     ..ClientHelloFacts::default()
                 });
-                flow.server_hello = Some(ServerHelloFacts { version: 0x0301, suite: 5 });
+                flow.server_hello = Some(ServerHelloFacts {
+                    version: 0x0301,
+                    suite: 5,
+                    resumed: Some(false),
+                    ..ServerHelloFacts::default()
+                });
+                flow.certificate = Some(Box::new(CertificateFacts {
+                    subject: "C=US, CN=a.example\u{1b}[2J".to_owned(),
+                    issuer: "CN=SCEI DNAS Root 05".to_owned(),
+                    names: vec!["a.example".to_owned(), "*.a.example".to_owned()],
+                    not_before: Timestamp(0),
+                    not_after: Timestamp(86_400_000_000),
+                    key: "RSA 1024".to_owned(),
+                    sha256: "ab".repeat(32),
+                    chain: 1,
+                }));
+                flow.policy = Some(Box::new(Verdict {
+                    action: TlsAction::Tunnel,
+                    because: "not opened: the client offers TLS 1.0 at most".to_owned(),
+                }));
             })
             .failed(State::UpstreamError, Side::Upstream, "the server closed the connection")
             .flow();

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BodySummary, Classification, Client, ClientHelloFacts, Failure, FlowId, Kind, RequestHead,
-    ResponseHead, ServerHelloFacts, State, Target, Timestamp, Timings,
+    BodySummary, CertificateFacts, Classification, Client, ClientHelloFacts, Failure, FlowId, Kind,
+    RequestHead, ResponseHead, ServerHelloFacts, State, Target, Timestamp, Timings, Verdict,
 };
 
 /// One thing that happened to a flow. In a session it is one line of JSON:
@@ -31,8 +31,15 @@ pub enum Happening {
     Opened(Box<Opened>),
     /// A client began a TLS handshake inside a tunnel.
     Hello(Box<Hello>),
-    /// The server answered that handshake (seen where it was not encrypted).
+    /// The server answered a handshake: the client's own in a tunnel, where it could be read there,
+    /// or ours, for a request that a new connection was opened for. Where it asked for another
+    /// hello, it answers twice.
     ServerHello(ServerHelloFacts),
+    /// The certificate that came with it. In a tunnel it can be read up to TLS 1.2.
+    Certificate(Box<CertificateFacts>),
+    /// What is done with a connection whose TLS somebody wanted opened or refused, and whose hello
+    /// did not come.
+    Policy(Box<Verdict>),
     /// TLS was opened with a certificate of ours; the flows inside name this one as their tunnel.
     Intercepted,
     /// The flow turned out to be of another kind: a WebSocket, a failed handshake.
@@ -85,6 +92,9 @@ pub struct Hello {
     /// What the catalog says now, where that differs from what it said before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<Box<Classification>>,
+    /// What is done about it, where there is more to say than that nobody wanted it opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Box<Verdict>>,
 }
 
 /// A rule that acted.

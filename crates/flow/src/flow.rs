@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    Classification, Client, ClientHelloFacts, Event, Finished, FlowId, Happening, Kind,
-    RequestHead, ResponseHead, RuleHit, ServerHelloFacts, State, Target, Timestamp,
+    CertificateFacts, Classification, Client, ClientHelloFacts, Event, Finished, FlowId, Happening,
+    Kind, RequestHead, ResponseHead, RuleHit, ServerHelloFacts, State, Target, Timestamp, Verdict,
 };
 
 /// Everything known of one flow.
@@ -32,6 +32,11 @@ pub struct Flow {
     pub hello: Option<ClientHelloFacts>,
     /// What the server chose.
     pub server_hello: Option<ServerHelloFacts>,
+    /// The certificate that the server showed.
+    pub certificate: Option<Box<CertificateFacts>>,
+    /// What was decided about its TLS, where there is more to say than that nobody wanted it
+    /// opened.
+    pub policy: Option<Box<Verdict>>,
     /// Whether TLS was opened with our certificate.
     pub intercepted: bool,
     /// Interim answers.
@@ -67,6 +72,8 @@ impl Flow {
             classification: opened.classification,
             hello: None,
             server_hello: None,
+            certificate: None,
+            policy: None,
             intercepted: false,
             interim: Vec::new(),
             response: None,
@@ -91,8 +98,13 @@ impl Flow {
                 if let Some(classification) = hello.classification {
                     self.classification = *classification;
                 }
+                if hello.policy.is_some() {
+                    self.policy = hello.policy;
+                }
             }
             Happening::ServerHello(facts) => self.server_hello = Some(facts),
+            Happening::Certificate(facts) => self.certificate = Some(facts),
+            Happening::Policy(verdict) => self.policy = Some(verdict),
             Happening::Intercepted => self.intercepted = true,
             Happening::Became(kind) => self.kind = kind,
             Happening::Rule(hit) => self.rules.push(hit),

@@ -35,7 +35,10 @@ pub use head::{RequestHead, ResponseHead, Text, Version};
 pub use headers::{Header, Headers, InvalidHeader};
 pub use id::{ConnectionId, FlowId};
 pub use record::{BodyCopy, BodySide, BodyStream, Record, Recorder};
-pub use summary::{Kind, State, Summary, TlsSummary};
+pub use summary::{Chosen, HelloSummary, Kind, Offered, State, Summary, TlsSummary};
 pub use target::{Authority, Host, InvalidAuthority, Scheme, Target, Url};
 pub use time::{Timestamp, Timings};
-pub use tls::{ClientHelloFacts, ServerHelloFacts};
+pub use tls::{
+    CertificateFacts, ClientHelloFacts, Resumption, ServerHelloFacts, TlsAction, Verdict,
+    group_name, signature_name, suite_name, version_name,
+};

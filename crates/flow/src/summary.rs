@@ -1,10 +1,14 @@
 //! The one-line form of a flow. Its keys are promised: programs read them from `--json`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Category, EntryId, Flow, FlowId, Platforms, Timestamp};
+use crate::{
+    Category, CertificateFacts, ClientHelloFacts, EntryId, Flow, FlowId, Platforms, Resumption,
+    ServerHelloFacts, Timestamp, Verdict, group_name, signature_name, suite_name, version_name,
+};
 
 /// What a flow is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,12 +87,15 @@ pub struct Summary<'a> {
     pub tunnel: Option<FlowId>,
     /// What a ClientHello showed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsSummary<'a>>,
+    pub hello: Option<HelloSummary<'a>>,
+    /// The whole handshake, numbers by their names, and what was decided about it.
+    #[serde(skip_serializing_if = "TlsSummary::is_empty")]
+    pub tls: TlsSummary<'a>,
 }
 
-/// The TLS part of a [`Summary`].
+/// What everybody asks for of a ClientHello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TlsSummary<'a> {
+pub struct HelloSummary<'a> {
     /// The server name asked for; `null` where the client sent none.
     pub sni: Option<&'a str>,
     /// The protocols offered.
@@ -97,6 +104,102 @@ pub struct TlsSummary<'a> {
     pub ja3: &'a str,
     /// JA4.
     pub ja4: &'a str,
+}
+
+/// The TLS of a flow; absent is what was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TlsSummary<'a> {
+    /// What was done with it, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<&'a Verdict>,
+    /// What the client offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
+    /// What the server chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen<'a>>,
+    /// The server's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<&'a CertificateFacts>,
+}
+
+/// What a client offered. A number without a name is in hex, as `0x1a2b`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Offered {
+    /// The versions; before TLS 1.3 the highest alone.
+    pub versions: Vec<Cow<'static, str>>,
+    /// The cipher suites.
+    pub suites: Vec<Cow<'static, str>>,
+    /// The key exchange groups.
+    pub groups: Vec<Cow<'static, str>>,
+    /// The signature algorithms.
+    pub signature_algorithms: Vec<Cow<'static, str>>,
+    /// What it wants to go on from.
+    pub resumes: Option<Resumption>,
+    /// Whether it holds an encrypted hello.
+    pub ech: bool,
+    /// Whether it came in the framing of SSL 2.0.
+    pub sslv2: bool,
+}
+
+/// What a server chose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Chosen<'a> {
+    /// The version.
+    pub version: Cow<'static, str>,
+    /// The cipher suite.
+    pub suite: Cow<'static, str>,
+    /// The protocol; `null` from TLS 1.3 on, where it is encrypted.
+    pub alpn: Option<&'a str>,
+    /// The key exchange group, from TLS 1.3 on.
+    pub group: Option<Cow<'static, str>>,
+    /// Whether an earlier session goes on.
+    pub resumed: Option<bool>,
+}
+
+impl TlsSummary<'_> {
+    fn is_empty(&self) -> bool {
+        self.policy.is_none()
+            && self.offered.is_none()
+            && self.chosen.is_none()
+            && self.certificate.is_none()
+    }
+}
+
+impl From<&ClientHelloFacts> for Offered {
+    fn from(hello: &ClientHelloFacts) -> Self {
+        Self {
+            versions: all(&hello.versions, version_name),
+            suites: all(&hello.suites, suite_name),
+            groups: all(&hello.groups, group_name),
+            signature_algorithms: all(&hello.signature_algorithms, signature_name),
+            resumes: hello.resumes,
+            ech: hello.ech,
+            sslv2: hello.sslv2,
+        }
+    }
+}
+
+impl<'a> From<&'a ServerHelloFacts> for Chosen<'a> {
+    fn from(hello: &'a ServerHelloFacts) -> Self {
+        Self {
+            version: one(hello.version, version_name),
+            suite: one(hello.suite, suite_name),
+            alpn: hello.alpn.as_deref(),
+            group: hello.group.map(|group| one(group, group_name)),
+            resumed: hello.resumed,
+        }
+    }
+}
+
+type Names = fn(u16) -> Option<&'static str>;
+
+fn all(numbers: &[u16], name: Names) -> Vec<Cow<'static, str>> {
+    numbers.iter().map(|&number| one(number, name)).collect()
+}
+
+fn one(number: u16, name: Names) -> Cow<'static, str> {
+    name(number).map_or_else(|| format!("0x{number:04x}").into(), Cow::Borrowed)
 }
 
 impl Flow {
@@ -127,12 +230,18 @@ impl Flow {
             intercepted: matches!(self.kind, Kind::Tunnel | Kind::TlsFailure)
                 .then_some(self.intercepted),
             tunnel: self.tunnel,
-            tls: self.hello.as_ref().map(|hello| TlsSummary {
+            hello: self.hello.as_ref().map(|hello| HelloSummary {
                 sni: hello.sni.as_deref(),
                 alpn: &hello.alpn,
                 ja3: &hello.ja3,
                 ja4: &hello.ja4,
             }),
+            tls: TlsSummary {
+                policy: self.policy.as_deref(),
+                offered: self.hello.as_ref().map(Offered::from),
+                chosen: self.server_hello.as_ref().map(Chosen::from),
+                certificate: self.certificate.as_deref(),
+            },
         }
     }
 }

@@ -7,9 +7,9 @@ use bytes::BytesMut;
 use consoletap_catalog::Query;
 use consoletap_flow::{
     Authority, Classification, Failure, Happening, Headers, Hello, Host, Kind, Opened, RequestHead,
-    ResponseHead, Scheme, Side, State, Target, Version,
+    ResponseHead, Scheme, Side, State, Target, TlsAction, Verdict, Version,
 };
-use consoletap_tls::{ClientHello, Peek, Stack};
+use consoletap_tls::{ClientHello, ClientSide, Peek, Stack};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -21,9 +21,10 @@ use crate::exchange::{self, Inlet};
 use crate::http1::{Framing, Reader, Writer, request_framing};
 use crate::intercept;
 use crate::open_flow::{OpenFlow, now};
+use crate::policy::{self, Connection, Obstacles, Wish};
 use crate::serve::Page;
 use crate::stream::{ReadHalf, WriteHalf};
-use crate::tunnel;
+use crate::tunnel::{self, Watch};
 use crate::upstream::Key;
 
 /// Serves a CONNECT and everything inside it.
@@ -55,8 +56,19 @@ pub(crate) async fn run(
             classification: classification.clone(),
         },
     );
-    let mut way = Way { inlet, target, user_agent, classification, place };
-    let server = match way.dial(&mut flow).await {
+    let way = Way { inlet, target, user_agent, classification, place };
+    let wish = way.wish(None);
+    if let Some(Wish { action: TlsAction::Block, by }) = wish {
+        flow.log.tell(Happening::Policy(Box::new(blocked(&by))));
+        let cause = format!("TLS to {} is refused here ({by})", way.target.host);
+        let page = Page::new(403, &cause, false);
+        let mut answer = Answer::http1(&mut writer, head.version, false);
+        let failure = Failure::new(Side::Here, cause);
+        exchange::say(&mut flow, &mut answer, &page, State::Refused, failure).await;
+        return linger(reader, writer).await;
+    }
+    let to_be_opened = wish.is_some_and(|wish| wish.action == TlsAction::Intercept);
+    let server = match way.dial(&mut flow, to_be_opened).await {
         Ok(server) => server,
         Err(error) => {
             say_unreachable(&mut flow, head.version, &mut writer, &error).await;
@@ -140,6 +152,10 @@ fn reunite(reader: Reader, writer: Writer) -> Option<(TcpStream, BytesMut)> {
     }
 }
 
+fn blocked(by: &str) -> Verdict {
+    Verdict { action: TlsAction::Block, because: by.to_owned() }
+}
+
 /// A tunnel on its way to becoming one.
 struct Way {
     inlet: Inlet,
@@ -152,7 +168,9 @@ struct Way {
 /// What the first octets are.
 enum First {
     Hello(Box<ClientHello>),
-    /// No TLS, or none that can be told; why, where that is worth a note.
+    /// It is not known yet, and was waited for long enough: the hello may come in the tunnel.
+    Open,
+    /// No TLS; why, where that is worth a note.
     Other(Option<String>),
     /// The client closed its side, or failed.
     Closed,
@@ -160,9 +178,14 @@ enum First {
 
 impl Way {
     /// A connection to the server; `None` where one is kept that the requests inside will use.
-    async fn dial(&mut self, flow: &mut OpenFlow) -> Result<Option<TcpStream>, DialError> {
+    async fn dial(
+        &self,
+        flow: &mut OpenFlow,
+        to_be_opened: bool,
+    ) -> Result<Option<TcpStream>, DialError> {
         let upstreams = &self.inlet.shared.upstreams;
-        if self.wants_to_open(&self.target.host)
+        if to_be_opened
+            && self.inlet.shared.tls.interceptor.is_some()
             && (upstreams.has_open(&self.key(false)) || upstreams.has_open(&self.key(true)))
         {
             return Ok(None);
@@ -183,49 +206,72 @@ impl Way {
         }
     }
 
-    /// Whether TLS for this host would be opened, as far as it is known before the hello.
-    fn wants_to_open(&self, host: &Host) -> bool {
+    /// What is wanted of this connection, as far as it is known.
+    fn wish(&self, sni: Option<&Host>) -> Option<Wish> {
+        let connection = Connection {
+            client: self.inlet.client.address.ip(),
+            platform: self.classification.platform,
+            host: &self.target.host,
+            sni: sni.filter(|sni| **sni != self.target.host),
+        };
+        policy::wish(&self.inlet.shared.settings.tls, &connection)
+    }
+
+    /// Decides, with the hello where there is one.
+    fn decide(&self, hello: Option<&ClientHello>) -> Option<Verdict> {
+        let sni: Option<Host> =
+            hello.and_then(|hello| hello.facts.sni.as_deref()).and_then(|sni| sni.parse().ok());
+        // Most connections are nobody's wish, and nothing more is looked up for them.
+        let wish = self.wish(sni.as_ref())?;
         let shared = &self.inlet.shared;
-        shared.tls.interceptor.is_some() && shared.settings.intercept.wants(host)
+        let client = self.inlet.client.address.ip();
+        let entry = self.classification.entry.as_ref();
+        let pinned = entry.filter(|id| shared.catalog.entry(id).is_some_and(|entry| entry.pinned));
+        let unsupported = match hello.map(ClientHello::stack) {
+            Some(Stack::Rustls(_)) => None,
+            Some(Stack::Unsupported(why)) => Some(why),
+            None => Some("sent no TLS that could be read".to_owned()),
+        };
+        let against = Obstacles {
+            no_authority: shared.tls.interceptor.is_none(),
+            pinned: pinned.cloned(),
+            refused: shared.tls.learned.refuses(client, &self.target.host, now()),
+            unsupported,
+        };
+        policy::decide(Some(wish), &self.target.host, shared.settings.tls.force, &against)
     }
 
     /// Looks at what the client sends first, and goes the one way or the other.
     async fn open(
-        self,
+        mut self,
         mut flow: OpenFlow,
         client: TcpStream,
         mut first: BytesMut,
         server: Option<TcpStream>,
     ) {
-        let seen = self.look(&client, &mut first, server.as_ref()).await;
-        let hello = match seen {
-            First::Hello(hello) => {
-                self.tell_hello(&flow, &hello);
-                Some(hello)
-            }
-            First::Other(note) => {
-                if let Some(note) = note {
-                    flow.log.note(note);
-                }
-                None
-            }
-            First::Closed => None,
+        let mut side = ClientSide::new();
+        let seen = self.look(&client, &mut first, &mut side, server.as_ref()).await;
+        let watch = match &seen {
+            First::Hello(_) | First::Open => Watch::both(side),
+            First::Other(_) | First::Closed => Watch::nothing(),
         };
-        if let Some(hello) = hello {
-            match self.decide(&hello) {
-                Ok(Some(key)) => {
-                    let opening = intercept::Opening {
-                        inlet: self.inlet,
-                        target: self.target,
-                        key,
-                        spare: server,
-                        place: self.place,
-                    };
-                    return Box::pin(intercept::run(opening, flow, client, first, hello)).await;
-                }
-                Ok(None) => {}
-                Err(note) => flow.log.note(note),
-            }
+        let action = self.tell(&flow, &seen);
+        if action == TlsAction::Block {
+            let cause = "TLS is refused here for the name that was asked for inside the tunnel";
+            flow.finish(State::Refused, Some(Failure::new(Side::Here, cause)));
+            return;
+        }
+        if let (TlsAction::Intercept, First::Hello(hello)) = (action, seen)
+            && let Stack::Rustls(key) = hello.stack()
+        {
+            let opening = intercept::Opening {
+                inlet: self.inlet,
+                target: self.target,
+                key,
+                spare: server,
+                place: self.place,
+            };
+            return Box::pin(intercept::run(opening, flow, client, first, hello)).await;
         }
         let server = match server {
             Some(server) => server,
@@ -240,7 +286,7 @@ impl Way {
         // A task of its own, small as it is: the state of the HTTP connection goes away. Boxed, for
         // each layer that a future is wrapped in has room for it twice: 3 KB would become 12.
         shared.spawn(Box::pin(async move {
-            tunnel::run(flow, client, server, first).await;
+            tunnel::run(flow, client, server, first, watch).await;
             drop(place);
         }));
     }
@@ -266,11 +312,15 @@ impl Way {
         &self,
         client: &TcpStream,
         first: &mut BytesMut,
+        side: &mut ClientSide,
         server: Option<&TcpStream>,
     ) -> First {
         let until = Instant::now() + self.inlet.shared.settings.deadlines.hello;
+        let mut looked_at = 0;
         loop {
-            match consoletap_tls::peek(first) {
+            let new = &first[looked_at..];
+            looked_at = first.len();
+            match side.hello(new) {
                 Peek::Hello(hello) => return First::Hello(hello),
                 Peek::NotTls => return First::Other(None),
                 Peek::Malformed(why) => {
@@ -286,12 +336,12 @@ impl Way {
             };
             let readable = tokio::select! {
                 readable = timeout_at(until, client.readable()) => readable,
-                _ = server_speaks => return First::Other(None),
+                _ = server_speaks => return First::Open,
             };
             match readable {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return First::Closed,
-                Err(_) => return First::Other(None),
+                Err(_) => return First::Open,
             }
             first.reserve(4096);
             match client.try_read_buf(first) {
@@ -303,32 +353,37 @@ impl Way {
         }
     }
 
-    fn tell_hello(&self, flow: &OpenFlow, hello: &ClientHello) {
-        let sni = hello.facts.sni.as_deref();
-        let now = classify(&self.inlet, &self.target, self.user_agent.as_deref(), sni);
-        let classification = (now != self.classification).then(|| Box::new(now));
-        let facts = hello.facts.clone();
-        flow.log.tell(Happening::Hello(Box::new(Hello { facts, classification })));
+    /// Tells what was seen and what is done about it.
+    fn tell(&mut self, flow: &OpenFlow, seen: &First) -> TlsAction {
+        let action = |verdict: Option<&Verdict>| verdict.map_or(TlsAction::Tunnel, |it| it.action);
+        match seen {
+            First::Hello(hello) => {
+                let classification = self.classify_again(hello);
+                let policy = self.decide(Some(hello)).map(Box::new);
+                let action = action(policy.as_deref());
+                let hello = Hello { facts: hello.facts.clone(), classification, policy };
+                flow.log.tell(Happening::Hello(Box::new(hello)));
+                return action;
+            }
+            First::Other(Some(note)) => flow.log.note(note.clone()),
+            First::Other(None) | First::Open => {}
+            First::Closed => return TlsAction::Tunnel,
+        }
+        let verdict = self.decide(None);
+        let action = action(verdict.as_ref());
+        if let Some(verdict) = verdict {
+            flow.log.tell(Happening::Policy(Box::new(verdict)));
+        }
+        action
     }
 
-    /// Whether to open this handshake, and with which key; why not, where the user wanted it.
-    fn decide(&self, hello: &ClientHello) -> Result<Option<consoletap_tls::LeafKey>, String> {
-        let sni: Option<Host> = hello.facts.sni.as_deref().and_then(|sni| sni.parse().ok());
-        let wanted = self.wants_to_open(&self.target.host)
-            || sni.as_ref().is_some_and(|sni| self.wants_to_open(sni));
-        if !wanted {
-            return Ok(None);
-        }
-        let client = self.inlet.client.address.ip();
-        let learned = &self.inlet.shared.tls.learned;
-        if let Some(reason) = learned.refuses(client, &self.target.host, now()) {
-            return Err(format!(
-                "not opened: this client refused our certificate before ({reason})"
-            ));
-        }
-        match hello.stack() {
-            Stack::Rustls(key) => Ok(Some(key)),
-            Stack::Unsupported(why) => Err(format!("not opened: the client {why}")),
-        }
+    /// What the catalog says now, where that is more than before.
+    fn classify_again(&mut self, hello: &ClientHello) -> Option<Box<Classification>> {
+        let sni = hello.facts.sni.as_deref();
+        let now = classify(&self.inlet, &self.target, self.user_agent.as_deref(), sni);
+        (now != self.classification).then(|| {
+            self.classification = now.clone();
+            Box::new(now)
+        })
     }
 }

@@ -1,13 +1,15 @@
 //! A tunnel that is opened: our certificate towards the client, and HTTP inside.
 
-use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Side, State};
-use consoletap_tls::{Alpn, ClientHello, LeafKey, Refusal};
+use consoletap_tls::{Alpn, ClientHello, LeafKey, Refusal, negotiated};
+use tokio::io::AsyncBufReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::client;
 use crate::exchange::{Inlet, Inside};
@@ -15,6 +17,11 @@ use crate::http1::{Reader, Writer};
 use crate::http2;
 use crate::open_flow::{OpenFlow, now};
 use crate::stream::{Prefixed, Stream, TlsStream};
+
+/// A client that ends a connection so soon after TLS stood, without asking for anything, did not
+/// like what it saw: some compare the certificate with a known one only then. A connection that a
+/// browser opens in advance is left open for longer.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// What it takes to open a tunnel.
 pub(crate) struct Opening {
@@ -26,6 +33,14 @@ pub(crate) struct Opening {
     pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
+/// Why there is nothing to serve.
+#[derive(Debug)]
+struct NotOpened {
+    cause: String,
+    /// Whether that says something of our certificate.
+    refusal: Option<Refusal>,
+}
+
 /// Opens TLS and serves what is inside. `first` is the ClientHello, to the octet.
 pub(crate) async fn run(
     opening: Opening,
@@ -34,26 +49,31 @@ pub(crate) async fn run(
     first: BytesMut,
     hello: Box<ClientHello>,
 ) {
-    let host = opening.target.host.clone();
-    let address = opening.inlet.client.address.ip();
-    let shared = Arc::clone(&opening.inlet.shared);
-    let learned = &shared.tls.learned;
     let server_name = server_name(&opening, &hello);
-    match shake_hands(&opening, client, first, &hello, &server_name).await {
-        Ok(tls) => {
-            learned.forget(address, &host);
+    let opened = match shake_hands(&opening, client, first, &hello, &server_name).await {
+        Ok(mut tls) => {
+            flow.log.tell(Happening::ServerHello(negotiated(tls.get_ref().1)));
             flow.log.tell(Happening::Intercepted);
             flow.rest();
+            let idle = opening.inlet.shared.settings.deadlines.idle_client;
+            asks_for_something(&mut tls, idle).await.map(|asks| asks.then_some(tls))
+        }
+        Err(not) => Err(not),
+    };
+    match opened {
+        Ok(Some(tls)) => {
+            let address = opening.inlet.client.address.ip();
+            opening.inlet.shared.tls.learned.forget(address, &opening.target.host);
             serve(opening, flow.id(), server_name, tls).await;
             flow.finish(State::Complete, None);
         }
-        Err(error) => {
+        Ok(None) => {
+            flow.log.note("TLS was opened, and nothing was asked for");
+            flow.finish(State::Complete, None);
+        }
+        Err(not) => {
             flow.log.tell(Happening::Became(Kind::TlsFailure));
-            let refusal = consoletap_tls::refusal(&error);
-            let remembered = refusal
-                .clone()
-                .is_some_and(|refusal| learned.refused(address, &host, refusal, now()));
-            let cause = explain(&error, refusal.as_ref(), remembered, &host);
+            let cause = learn(&opening, not);
             flow.finish(State::AbortedByClient, Some(Failure::new(Side::Client, cause)));
         }
     }
@@ -72,30 +92,76 @@ async fn shake_hands(
     first: BytesMut,
     hello: &ClientHello,
     server_name: &Host,
-) -> io::Result<TlsStream> {
+) -> Result<TlsStream, NotOpened> {
     let shared = &opening.inlet.shared;
-    let interceptor = shared.tls.interceptor.as_ref().ok_or_else(no_authority)?;
+    let here = |cause: String| NotOpened { cause, refusal: None };
+    let Some(interceptor) = &shared.tls.interceptor else {
+        return Err(here("there is no certificate authority to open TLS with".to_owned()));
+    };
     // The server is offered what the client offered.
     let alpn = if hello.facts.alpn.iter().any(|protocol| protocol == "h2") {
         Alpn::Http2AndHttp1
     } else {
         Alpn::Http1
     };
-    let config =
-        interceptor.server_config(server_name, opening.key, alpn).map_err(io::Error::other)?;
-    let accept = tokio_rustls::TlsAcceptor::from(config).accept(Prefixed::new(first, client));
+    let config = interceptor
+        .server_config(server_name, opening.key, alpn)
+        .map_err(|error| here(error.to_string()))?;
     let limit = shared.settings.deadlines.handshake;
+    // A client that got our certificate and is silent is told from one that is out of reach: with
+    // the latter, what we sent stays unacknowledged and the kernel gives up before we do.
+    unacknowledged(&client, Some(limit * 3 / 4));
+    let accept = tokio_rustls::TlsAcceptor::from(config).accept(Prefixed::new(first, client));
     match tokio::time::timeout(limit, accept).await {
-        Ok(result) => Ok(result?.into()),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("the TLS handshake did not end within {} s", limit.as_secs()),
-        )),
+        Ok(Ok(tls)) => {
+            unacknowledged(tls.get_ref().0.get_ref(), None);
+            Ok(tls.into())
+        }
+        Ok(Err(error)) => {
+            let refusal = consoletap_tls::refusal(&error);
+            let cause = match &refusal {
+                Some(refusal) => refusal.reason().to_owned(),
+                None => format!("TLS with the client failed: {error}"),
+            };
+            Err(NotOpened { cause, refusal })
+        }
+        Err(_) => {
+            let silent = "the console said nothing more when it saw our certificate".to_owned();
+            let cause =
+                format!("the TLS handshake did not end within {} s: {silent}", limit.as_secs());
+            Err(NotOpened { cause, refusal: Some(Refusal::Likely(silent)) })
+        }
     }
 }
 
-fn no_authority() -> io::Error {
-    io::Error::other("there is no certificate authority to open TLS with")
+/// How long what we sent may stay unacknowledged (TCP_USER_TIMEOUT).
+fn unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
+    // Where it cannot be set, a client out of reach is taken for a silent one.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(tcp).set_tcp_user_timeout(limit);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (tcp, limit);
+}
+
+/// Waits for the first octets of a request, which stay where they are. A client that checks our
+/// certificate only when TLS stands goes without one.
+async fn asks_for_something(tls: &mut TlsStream, idle: Duration) -> Result<bool, NotOpened> {
+    let stood = Instant::now();
+    let Ok(first) = tokio::time::timeout(idle, tls.fill_buf()).await else { return Ok(false) };
+    let at_once = stood.elapsed() < AT_ONCE;
+    let refusal = match first {
+        Ok(octets) if !octets.is_empty() => return Ok(true),
+        Ok(_) => Some(Refusal::Likely(
+            "the console hung up when TLS stood, without asking for anything".to_owned(),
+        )),
+        Err(error) => consoletap_tls::refusal(&error),
+    };
+    match refusal {
+        Some(refusal) if at_once => {
+            Err(NotOpened { cause: refusal.reason().to_owned(), refusal: Some(refusal) })
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn serve(opening: Opening, flow: FlowId, server_name: Host, tls: TlsStream) {
@@ -113,14 +179,32 @@ async fn serve(opening: Opening, flow: FlowId, server_name: Host, tls: TlsStream
     drop(place);
 }
 
-fn explain(error: &io::Error, refusal: Option<&Refusal>, remembered: bool, host: &Host) -> String {
-    let cause = match refusal {
-        Some(refusal) => refusal.reason().to_owned(),
-        None => format!("TLS with the client failed: {error}"),
-    };
-    if remembered {
-        format!("{cause}; {host} is tunnelled for this client from now on")
-    } else {
-        cause
+/// Takes note of a refusal; the words for the row, with what comes of it.
+fn learn(opening: &Opening, not: NotOpened) -> String {
+    let NotOpened { cause, refusal } = not;
+    let host = &opening.target.host;
+    let address = opening.inlet.client.address.ip();
+    let learned = &opening.inlet.shared.tls.learned;
+    match refusal.map(|refusal| learned.refused(address, host, refusal, now())) {
+        Some(true) => format!(
+            "{cause}; {host} is tunnelled for this client from now on, for a day. To open it, make \
+             the client trust our CA, and then `consoletap tls learned --clear {host}`"
+        ),
+        Some(false) => {
+            format!("{cause}; should that happen again soon, this client is left alone with {host}")
+        }
+        None => cause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    #[test]
+    fn a_fault_of_the_network_is_no_refusal() {
+        for kind in [io::ErrorKind::TimedOut, io::ErrorKind::HostUnreachable] {
+            assert_eq!(consoletap_tls::refusal(&kind.into()), None, "{kind}");
+        }
     }
 }

@@ -6,8 +6,8 @@
 //! ```text
 //! accept.rs      who comes in, and how many
 //! client.rs      first octets; one HTTP/1 request after the other
-//!  ├─ connect.rs     CONNECT: dial, 200, read the ClientHello, decide
-//!  │    ├─ tunnel.rs      octets both ways, unread
+//!  ├─ connect.rs     CONNECT: dial, 200, read the ClientHello, ask policy.rs
+//!  │    ├─ tunnel.rs      octets both ways; the handshake is watched as it passes
 //!  │    └─ intercept.rs   TLS with our certificate; HTTP inside: client.rs or http2.rs again
 //!  └─ exchange.rs    one request: classify → decide → send on → answer
 //!       ├─ exchange/request.rs  what is meant, and what the server gets to see
@@ -36,6 +36,7 @@ mod http1;
 mod http2;
 mod intercept;
 mod open_flow;
+mod policy;
 mod proxy;
 mod rewrite;
 mod serve;
@@ -49,7 +50,6 @@ mod upgrade;
 mod upstream;
 
 pub use accept::{BindError, Listener};
+pub use policy::{InvalidPick, TlsPick, TlsPolicy};
 pub use proxy::{Parts, Proxy, TlsParts};
-pub use settings::{
-    DEFAULT_LISTEN, Deadlines, Intercept, InvalidRedirect, Keep, Limits, Redirect, Settings,
-};
+pub use settings::{DEFAULT_LISTEN, Deadlines, InvalidRedirect, Keep, Limits, Redirect, Settings};

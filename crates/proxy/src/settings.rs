@@ -8,6 +8,8 @@ use std::time::Duration;
 use consoletap_flow::{Authority, Host, HostGlob, InvalidAuthority, InvalidGlob};
 use ipnet::IpNet;
 
+use crate::policy::TlsPolicy;
+
 /// The settings of one [`crate::Proxy`].
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -15,8 +17,8 @@ pub struct Settings {
     pub allow: Vec<IpNet>,
     /// Where to connect instead, by name.
     pub redirects: Vec<Redirect>,
-    /// Which TLS to open.
-    pub intercept: Intercept,
+    /// Which TLS to open, to pass on, to refuse.
+    pub tls: TlsPolicy,
     /// How much of each body is kept.
     pub keep: Keep,
     /// What is too much.
@@ -34,7 +36,7 @@ impl Default for Settings {
         Self {
             allow: Vec::new(),
             redirects: Vec::new(),
-            intercept: Intercept::default(),
+            tls: TlsPolicy::default(),
             keep: Keep::default(),
             limits: Limits::default(),
             deadlines: Deadlines::default(),
@@ -132,22 +134,6 @@ impl fmt::Display for Redirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.hosts, self.address)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-/// Which TLS to open with a certificate of ours.
-#[derive(Debug, Clone, Default)]
-pub struct Intercept {
-    /// Everything.
-    pub all: bool,
-    /// These hosts.
-    pub hosts: Vec<HostGlob>,
-}
-
-impl Intercept {
-    /// Whether the TLS of this host is to be opened.
-    pub(crate) fn wants(&self, host: &Host) -> bool {
-        self.all || self.hosts.iter().any(|glob| glob.matches(host))
     }
 }
 

@@ -23,6 +23,10 @@ impl Prefixed {
     pub(crate) fn new(prefix: BytesMut, tcp: TcpStream) -> Self {
         Self { prefix, tcp }
     }
+
+    pub(crate) fn get_ref(&self) -> &TcpStream {
+        &self.tcp
+    }
 }
 
 impl AsyncRead for Prefixed {

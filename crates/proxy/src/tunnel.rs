@@ -4,6 +4,7 @@
 mod broken;
 #[cfg(target_os = "linux")]
 mod splice;
+mod watch;
 
 use std::io;
 use std::net::Shutdown;
@@ -12,12 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{Happening, State};
+use consoletap_flow::State;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::open_flow::{FlowLog, OpenFlow};
 pub(crate) use broken::{Broken, Direction, both};
+pub(crate) use watch::Watch;
+use watch::Watched;
 
 /// What one turn of copying in user space moves; the buffer lives for the turn only.
 const TURN: usize = 64 << 10;
@@ -26,11 +29,18 @@ const TURN: usize = 64 << 10;
 #[cfg(target_os = "linux")]
 const BULK: u64 = 512 << 10;
 
-/// Octets of a server that are looked at for its ServerHello.
-const HELLO: usize = 16 << 10;
+/// The same while a handshake is looked at.
+const HANDSHAKE_TURN: usize = 16 << 10;
 
-/// Runs a tunnel to its end. `first` are octets of the client that were read already.
-pub(crate) async fn run(mut flow: OpenFlow, client: TcpStream, server: TcpStream, first: BytesMut) {
+/// Runs a tunnel to its end. `first` are octets of the client that were read already; what is
+/// watched is read as it passes.
+pub(crate) async fn run(
+    mut flow: OpenFlow,
+    client: TcpStream,
+    server: TcpStream,
+    first: BytesMut,
+    watch: Watch,
+) {
     let counts = Counts::default();
     let idle = flow.idle_tunnel();
     let stopping = flow.stopping();
@@ -52,7 +62,9 @@ pub(crate) async fn run(mut flow: OpenFlow, client: TcpStream, server: TcpStream
             counts: &counts,
             log: &log,
         };
-        let ways = async { tokio::try_join!(up.run(first), down.run(BytesMut::new())) };
+        let ways = async {
+            tokio::try_join!(up.run(first, watch.client), down.run(BytesMut::new(), watch.server))
+        };
         tokio::select! {
             ways = ways => ways.and_then(both),
             () = counts.idle(idle) => Err(Broken::Idle(idle)),
@@ -120,8 +132,8 @@ struct Way<'t> {
 }
 
 impl Way<'_> {
-    async fn run(self, first: BytesMut) -> Direction {
-        match self.copy(first).await {
+    async fn run(self, first: BytesMut, watched: Watched) -> Direction {
+        match self.copy(first, watched).await {
             Ok(()) => Ok(None),
             Err(Failed::Read(error)) => Err(Broken::Side { client: self.from_client, error }),
             Err(Failed::Write(error)) => {
@@ -130,16 +142,15 @@ impl Way<'_> {
         }
     }
 
-    async fn copy(&self, first: BytesMut) -> Result<(), Failed> {
+    async fn copy(&self, first: BytesMut, mut watched: Watched) -> Result<(), Failed> {
         self.write_all(&first).await?;
         drop(first);
-        // The server's first octets tell what it chose.
-        let mut hello = (!self.from_client).then(BytesMut::new);
         #[cfg(target_os = "linux")]
         let mut burst = 0;
         loop {
             self.readable().await?;
-            let mut turn = BytesMut::with_capacity(if hello.is_some() { HELLO } else { TURN });
+            let room = if watched.is_over() { TURN } else { HANDSHAKE_TURN };
+            let mut turn = BytesMut::with_capacity(room);
             match self.from.try_read_buf(&mut turn) {
                 Ok(0) => return self.close(),
                 Ok(_) => {}
@@ -153,13 +164,12 @@ impl Way<'_> {
                 }
                 Err(error) => return Err(Failed::Read(error)),
             }
-            if let Some(seen) = &mut hello {
-                seen.extend_from_slice(&turn);
-                if self.tell_server_hello(seen) {
-                    hello = None;
-                }
+            // Passed on first: looking takes its time, and what cannot be passed on was sent, too.
+            let written = self.write_all(&turn).await;
+            if let (false, Ok(log)) = (watched.is_over(), self.log.lock()) {
+                watched.look(&turn, &log);
             }
-            self.write_all(&turn).await?;
+            written?;
             #[cfg(target_os = "linux")]
             {
                 burst += turn.len() as u64;
@@ -206,18 +216,6 @@ impl Way<'_> {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(Failed::Write(error)),
             _ => Ok(()),
         }
-    }
-
-    /// Tells what the server chose, once it can be read; whether there is no need to look further.
-    fn tell_server_hello(&self, seen: &[u8]) -> bool {
-        if let Some(facts) = consoletap_tls::server_hello(seen) {
-            if let Ok(log) = self.log.lock() {
-                log.tell(Happening::ServerHello(facts));
-            }
-            return true;
-        }
-        let may_become_one = seen.starts_with(&[0x16]) && seen.len() < HELLO;
-        !may_become_one
     }
 
     /// Moves a bulk transfer through the kernel until it pauses; whether it is over.

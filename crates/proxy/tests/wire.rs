@@ -13,6 +13,7 @@ mod wire {
     mod http2;
     mod http2_abuse;
     mod intercept;
+    mod refusals;
     mod tunnel;
     mod upgrade;
     mod upstream;

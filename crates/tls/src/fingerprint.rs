@@ -9,6 +9,7 @@ use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
 
 use crate::hello::{ClientHello, extension};
+use crate::wire::hex;
 
 /// JA3: version, suites, extensions, groups and point formats in decimal.
 pub(crate) fn ja3(hello: &ClientHello) -> String {
@@ -114,8 +115,4 @@ fn list<T>(
         let _ = write(&mut text, item);
     }
     text
-}
-
-fn hex(octets: &[u8]) -> String {
-    list(octets, ' ', |text, octet| write!(text, "{octet:02x}")).replace(' ', "")
 }

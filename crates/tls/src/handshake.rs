@@ -1,138 +1,171 @@
-//! The first handshake message of a stream: found in its records, put together where it spans
-//! several of them (RFC 8446 section 5.1). What the message says is for others to read.
+//! The record layer while it is in the clear: handshake messages, found in their records and put
+//! together where they span several of them (RFC 8446 section 5.1), however the octets come in.
+//! What a message says is for others to read.
+//!
+//! Every octet is looked at once, and no more is held than the message that is under way.
 
-use std::borrow::Cow;
-
-/// How many octets of a stream are looked at. Hellos of today are under 2 KiB; the largest that
+/// The longest message that is put together. Hellos of today are under 2 KiB, and the largest that
 /// servers are known to take is 64 KiB.
-pub(crate) const LIMIT: usize = 64 * 1024;
+pub(crate) const LIMIT: usize = 64 << 10;
+/// How many octets of one direction are looked at: the longest message, and the heads of records
+/// around it. A message in records of one octet each is more than anybody sends.
+const LIMIT_OF_STREAM: usize = LIMIT + (8 << 10);
 
-/// The content type `handshake`.
-const HANDSHAKE: u8 = 22;
 /// RFC 8446 5.1: a record carries 2^14 octets at most before it is encrypted.
 const MAX_RECORD: usize = 1 << 14;
 
-/// The state of the first message.
-pub(crate) enum First<'a> {
+/// Content types.
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
+/// What comes next in a stream.
+#[derive(Debug)]
+pub(crate) enum Next {
     /// It is not all there yet.
     NeedMore,
     /// These are no handshake records.
     NotTls,
     /// They were, until this was found.
-    Malformed(&'static str),
-    /// Its body, without type and length.
-    Message(Cow<'a, [u8]>),
+    Broken(&'static str),
+    /// A handshake message: its type, and its body without type and length.
+    Message(u8, Vec<u8>),
+    /// An alert, by its number.
+    Alert(u8),
+    /// From here on octets are encrypted, unless TLS 1.3 only says so to please old machines.
+    ChangeCipherSpec,
+    /// These octets are encrypted.
+    Encrypted,
 }
 
-/// Finds the first handshake message, which must be of the type `wanted`.
-pub(crate) fn first(bytes: &[u8], wanted: u8) -> First<'_> {
-    match bytes {
-        [] => return First::NeedMore,
-        [HANDSHAKE] | [HANDSHAKE, 3] => return First::NeedMore,
-        // The version of a record goes from 3.0 (SSL 3.0) to 3.3; 3.4 is tolerated.
-        [HANDSHAKE, 3, 0..=4, ..] => {}
-        _ => return First::NotTls,
-    }
-    match fragments(bytes, wanted) {
-        Ok(Some(message)) => First::Message(message),
-        Ok(None) => First::NeedMore,
-        Err(why) => First::Malformed(why),
-    }
+/// One direction of a connection.
+#[derive(Debug)]
+pub(crate) struct Records {
+    /// The type that the first message must have.
+    wanted: u8,
+    /// The head of the record that is under way: type, version, length.
+    head: [u8; 5],
+    filled: usize,
+    /// Octets of that record that are to come.
+    left: usize,
+    /// Octets of the message that is under way, and of what follows it in the same record.
+    held: Vec<u8>,
+    /// Whether the first message has begun as it should.
+    begun: bool,
+    /// Octets looked at so far.
+    taken: usize,
 }
 
-/// Walks over the records until the message is complete. Its octets are copied only then, and
-/// only where more than one record holds them, so that looking again after every read is cheap.
-fn fragments(bytes: &[u8], wanted: u8) -> Result<Option<Cow<'_, [u8]>>, &'static str> {
-    let mut header = Header::default();
-    let mut at = 0;
-    let mut seen = 0;
-    loop {
-        if at > LIMIT {
-            return Err("the first handshake message is larger than 64 KiB");
-        }
-        let Some(fragment) = record(bytes, at)? else { return Ok(None) };
-        for &octet in fragment.present.iter().take(4_usize.saturating_sub(seen)) {
-            header.push(octet, wanted)?;
-        }
-        seen += fragment.present.len();
-        if let Some(length) = header.length() {
-            if length + 4 > LIMIT {
-                return Err("the first handshake message is larger than 64 KiB");
+impl Records {
+    /// A stream whose first message must be of this type.
+    pub(crate) fn new(wanted: u8) -> Self {
+        Self { wanted, head: [0; 5], filled: 0, left: 0, held: Vec::new(), begun: false, taken: 0 }
+    }
+
+    /// What comes next; `input` is left with what was not looked at. After `NotTls`, `Broken` and
+    /// `Encrypted` there is nothing more to ask for.
+    pub(crate) fn next(&mut self, input: &mut &[u8]) -> Next {
+        self.read(input).unwrap_or_else(|end| end)
+    }
+
+    fn read(&mut self, input: &mut &[u8]) -> Result<Next, Next> {
+        loop {
+            if let Some((kind, body)) = self.message()? {
+                return Ok(Next::Message(kind, body));
             }
-            if seen >= length + 4 {
-                return Ok(Some(collect(bytes, length)));
+            if self.left == 0 && !self.head(input)? {
+                return Ok(Next::NeedMore);
+            }
+            let content = self.head[0];
+            let (now, later) = input.split_at(self.left.min(input.len()));
+            *input = later;
+            self.left -= now.len();
+            self.taken += now.len();
+            if self.taken > LIMIT_OF_STREAM {
+                return Err(Next::Broken("the handshake takes more than 64 KiB"));
+            }
+            self.held.extend_from_slice(now);
+            match content {
+                HANDSHAKE => {}
+                _ if self.left > 0 => {}
+                CHANGE_CIPHER_SPEC => {
+                    self.held.clear();
+                    return Ok(Next::ChangeCipherSpec);
+                }
+                // An alert is its level and its number; a longer one is encrypted.
+                _ => match std::mem::take(&mut self.held)[..] {
+                    [_, number] => return Ok(Next::Alert(number)),
+                    _ => return Err(Next::Encrypted),
+                },
+            }
+            if now.is_empty() {
+                return Ok(Next::NeedMore);
             }
         }
-        if fragment.present.len() < fragment.length {
+    }
+
+    /// Takes in the head of a record; whether it is all there, with octets to follow. What is wrong
+    /// with it is told with the octet that shows it.
+    fn head(&mut self, input: &mut &[u8]) -> Result<bool, Next> {
+        if self.filled == self.head.len() {
+            self.filled = 0;
+        }
+        while let ([octet, rest @ ..], true) = (*input, self.filled < self.head.len()) {
+            self.check_head(*octet)?;
+            self.head[self.filled] = *octet;
+            self.filled += 1;
+            self.taken += 1;
+            *input = rest;
+        }
+        if self.filled < self.head.len() {
+            return Ok(false);
+        }
+        self.left = usize::from(u16::from_be_bytes([self.head[3], self.head[4]]));
+        match self.left {
+            0 => Err(Next::Broken("a handshake record is empty")),
+            1..=MAX_RECORD => Ok(true),
+            _ => Err(Next::Broken("a handshake record is larger than 16 KiB")),
+        }
+    }
+
+    /// Whether this octet can stand where it does in the head of a record.
+    fn check_head(&self, octet: u8) -> Result<(), Next> {
+        let first = self.taken < self.head.len();
+        match (self.filled, octet) {
+            // A side that gives up at once sends an alert and nothing else.
+            (0, HANDSHAKE) | (1, 3) => Ok(()),
+            (0, ALERT) if first => Ok(()),
+            (0 | 1, _) if first => Err(Next::NotTls),
+            (0, APPLICATION_DATA) if self.held.is_empty() => Err(Next::Encrypted),
+            (0, CHANGE_CIPHER_SPEC | ALERT) if self.held.is_empty() => Ok(()),
+            (0, _) => {
+                Err(Next::Broken("another record stands in the middle of a handshake message"))
+            }
+            // The version of a record goes from 3.0 (SSL 3.0) to 3.3; 3.4 is tolerated.
+            (2, 5..) if first => Err(Next::NotTls),
+            (1, _) => Err(Next::Broken("a record has an impossible version")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The message that is under way, once it is all there.
+    fn message(&mut self) -> Result<Option<(u8, Vec<u8>)>, Next> {
+        let (HANDSHAKE, Some(&kind)) = (self.head[0], self.held.first()) else { return Ok(None) };
+        if !std::mem::replace(&mut self.begun, true) && kind != self.wanted {
+            return Err(Next::Broken("the first handshake message is no hello"));
+        }
+        let Some(&[_, high, middle, low]) = self.held.first_chunk() else { return Ok(None) };
+        let length = 4 + u32::from_be_bytes([0, high, middle, low]) as usize;
+        if length > LIMIT {
+            return Err(Next::Broken("a handshake message is larger than 64 KiB"));
+        }
+        if self.held.len() < length {
             return Ok(None);
         }
-        at += 5 + fragment.length;
+        let rest = self.held.split_off(length);
+        let mut message = std::mem::replace(&mut self.held, rest);
+        message.drain(..4);
+        Ok(Some((kind, message)))
     }
-}
-
-/// One record, as far as it arrived.
-struct Fragment<'a> {
-    length: usize,
-    present: &'a [u8],
-}
-
-/// The record that begins at `at`; `None` while its header is not complete.
-fn record(bytes: &[u8], at: usize) -> Result<Option<Fragment<'_>>, &'static str> {
-    let rest = bytes.get(at..).unwrap_or_default();
-    if rest.first().is_some_and(|&content| content != HANDSHAKE) {
-        return Err("another record stands in the middle of the first handshake message");
-    }
-    if rest.get(1).is_some_and(|&major| major != 3) {
-        return Err("a record has an impossible version");
-    }
-    let [_, _, _, high, low, rest @ ..] = rest else { return Ok(None) };
-    let length = usize::from(u16::from_be_bytes([*high, *low]));
-    match length {
-        0 => Err("a handshake record is empty"),
-        1..=MAX_RECORD => Ok(Some(Fragment { length, present: &rest[..length.min(rest.len())] })),
-        _ => Err("a handshake record is larger than 16 KiB"),
-    }
-}
-
-/// Type and length of the message, which may themselves be spread over records.
-#[derive(Default)]
-struct Header {
-    octets: [u8; 4],
-    filled: usize,
-}
-
-impl Header {
-    fn push(&mut self, octet: u8, wanted: u8) -> Result<(), &'static str> {
-        if self.filled == 0 && octet != wanted {
-            return Err("the first handshake message is no hello");
-        }
-        if let Some(place) = self.octets.get_mut(self.filled) {
-            *place = octet;
-            self.filled += 1;
-        }
-        Ok(())
-    }
-
-    fn length(&self) -> Option<usize> {
-        let [_, high, middle, low] = self.octets;
-        (self.filled == 4).then(|| u32::from_be_bytes([0, high, middle, low]) as usize)
-    }
-}
-
-/// The body of a message that is known to be there.
-fn collect(bytes: &[u8], length: usize) -> Cow<'_, [u8]> {
-    // Five octets of record header, four of message header.
-    let first = usize::from(u16::from_be_bytes([bytes[3], bytes[4]]));
-    if first >= length + 4 {
-        return Cow::Borrowed(&bytes[9..9 + length]);
-    }
-    let mut message = Vec::with_capacity(length + 4);
-    let mut at = 0;
-    while let (true, Ok(Some(fragment))) = (message.len() < length + 4, record(bytes, at)) {
-        message.extend_from_slice(fragment.present);
-        at += 5 + fragment.length;
-    }
-    message.truncate(length + 4);
-    message.drain(..4.min(message.len()));
-    Cow::Owned(message)
 }

@@ -1,14 +1,11 @@
 //! The ClientHello, read by ourselves before anything else touches the connection: what rustls
 //! cannot speak must still show its name and its fingerprint. Pure; nothing is consumed.
 
-use consoletap_flow::ClientHelloFacts;
+use consoletap_flow::{ClientHelloFacts, Resumption};
 
-use crate::handshake::{First, first};
+use crate::client_side::ClientSide;
+use crate::fingerprint;
 use crate::wire::{Cursor, is_grease, numbers};
-use crate::{fingerprint, sslv2};
-
-/// The handshake type `client_hello`.
-const CLIENT_HELLO: u8 = 1;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, Clone)]
@@ -51,18 +48,7 @@ pub struct ClientHello {
 /// Looks at all bytes read so far from a connection.
 #[must_use]
 pub fn peek(bytes: &[u8]) -> Peek {
-    let parsed = match first(bytes, CLIENT_HELLO) {
-        First::NeedMore => return Peek::NeedMore,
-        First::NotTls => match sslv2::read(bytes) {
-            Ok(parsed) => parsed,
-            Err(answer) => return answer,
-        },
-        First::Malformed(why) => return Peek::Malformed(why),
-        First::Message(message) => parse(&message),
-    };
-    parsed.map_or(Peek::Malformed("the ClientHello contradicts its own lengths"), |hello| {
-        Peek::Hello(Box::new(hello))
-    })
+    ClientSide::new().hello(bytes)
 }
 
 impl ClientHello {
@@ -84,7 +70,39 @@ impl ClientHello {
         }
     }
 
-    pub(crate) fn with_fingerprints(mut self) -> Self {
+    /// Reads the body of the message (RFC 8446 section 4.1.2; the same shape since SSL 3.0).
+    /// `None` where it contradicts its own lengths.
+    pub(crate) fn parse(message: &[u8]) -> Option<Self> {
+        let mut rest = Cursor::new(message);
+        let legacy_version = rest.u16()?;
+        let _random = rest.take(32)?;
+        let session_id = rest.vector8().filter(|id| id.len() <= 32)?;
+        let mut suites = numbers(rest.vector16()?)?;
+        suites.retain(|&suite| !is_grease(suite));
+        let mut hello = Self::bare(legacy_version, suites);
+        hello.compression = rest.vector8()?.to_vec();
+        if !rest.is_empty() {
+            let mut extensions = Cursor::new(rest.vector16()?);
+            while !extensions.is_empty() {
+                let number = extensions.u16()?;
+                let body = extensions.vector16()?;
+                if !is_grease(number) {
+                    hello.extend(number, body);
+                }
+            }
+        }
+        // RFC 8446 appendix D.4: a client of TLS 1.3 makes a number up, to please old machines.
+        if !session_id.is_empty() && !hello.facts.versions.contains(&0x0304) {
+            hello.facts.resumes.get_or_insert(Resumption::SessionId);
+        }
+        rest.is_empty().then(|| hello.finished())
+    }
+
+    /// With what follows from the rest.
+    pub(crate) fn finished(mut self) -> Self {
+        self.facts.groups = self.groups.clone().unwrap_or_default();
+        self.facts.signature_algorithms = self.signature_algorithms.clone().unwrap_or_default();
+        self.facts.sslv2 = self.sslv2_framed;
         self.facts.ja3 = fingerprint::ja3(&self);
         self.facts.ja4 = fingerprint::ja4(&self);
         self
@@ -105,6 +123,12 @@ impl ClientHello {
             }
             extension::ALPN => self.set_alpn(body),
             extension::VERSIONS => self.facts.versions = numbers_of(Cursor::new(body).vector8()),
+            // RFC 5077 3.2: an empty one asks for a ticket, and goes on from none.
+            extension::SESSION_TICKET if !body.is_empty() => {
+                self.facts.resumes.get_or_insert(Resumption::Ticket);
+            }
+            extension::PRE_SHARED_KEY => self.facts.resumes = Some(Resumption::Psk),
+            extension::ENCRYPTED_HELLO => self.facts.ech = true,
             _ => {}
         }
     }
@@ -135,31 +159,11 @@ pub(crate) mod extension {
     pub(crate) const POINT_FORMATS: u16 = 11;
     pub(crate) const SIGNATURE_ALGORITHMS: u16 = 13;
     pub(crate) const ALPN: u16 = 16;
+    pub(crate) const SESSION_TICKET: u16 = 35;
+    pub(crate) const PRE_SHARED_KEY: u16 = 41;
     pub(crate) const VERSIONS: u16 = 43;
     pub(crate) const KEY_SHARE: u16 = 51;
-}
-
-/// The body of the message (RFC 8446 section 4.1.2; the same shape since SSL 3.0).
-fn parse(message: &[u8]) -> Option<ClientHello> {
-    let mut rest = Cursor::new(message);
-    let legacy_version = rest.u16()?;
-    let _random = rest.take(32)?;
-    let _session_id = rest.vector8().filter(|id| id.len() <= 32)?;
-    let mut suites = numbers(rest.vector16()?)?;
-    suites.retain(|&suite| !is_grease(suite));
-    let mut hello = ClientHello::bare(legacy_version, suites);
-    hello.compression = rest.vector8()?.to_vec();
-    if !rest.is_empty() {
-        let mut extensions = Cursor::new(rest.vector16()?);
-        while !extensions.is_empty() {
-            let number = extensions.u16()?;
-            let body = extensions.vector16()?;
-            if !is_grease(number) {
-                hello.extend(number, body);
-            }
-        }
-    }
-    rest.is_empty().then(|| hello.with_fingerprints())
+    pub(crate) const ENCRYPTED_HELLO: u16 = 0xfe0d;
 }
 
 fn numbers_of(list: Option<&[u8]>) -> Vec<u16> {
@@ -169,7 +173,7 @@ fn numbers_of(list: Option<&[u8]>) -> Vec<u16> {
 }
 
 /// Names come from the wire: what is not printable ASCII is escaped.
-fn text(octets: &[u8]) -> String {
+pub(crate) fn text(octets: &[u8]) -> String {
     octets.escape_ascii().to_string()
 }
 

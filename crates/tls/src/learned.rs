@@ -1,7 +1,8 @@
 //! Which console refuses our certificate for which host. Such a pair is tunnelled for a day, since
 //! every refusal costs the console an operation that fails.
 //!
-//! The list is small and written as a whole whenever it grows; losing it costs one more refusal.
+//! The list is small and written as a whole whenever it changes; losing it costs one more refusal.
+//! Another process may change it, too: `consoletap tls learned --clear` while the proxy runs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use consoletap_flow::{Host, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,14 +41,47 @@ impl fmt::Display for Reason {
     }
 }
 
+/// A client that is not shown our certificate for a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Who refused.
+    pub client: IpAddr,
+    /// For which host.
+    pub host: Host,
+    /// How, in plain words.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+    /// Until when that counts.
+    pub until: Timestamp,
+}
+
 /// What was learned of consoles. Shared by all connections.
 #[derive(Debug)]
 pub struct Learned {
     path: Option<PathBuf>,
     known: Mutex<Known>,
-    /// Held while writing, so that the newest list is the one that stays.
-    writing: Mutex<()>,
+    /// Held while the file is read or written, so that the newest list is the one that stays.
+    file: Mutex<Stamp>,
 }
+
+/// Which file was read or written last, and when it was looked at.
+#[derive(Debug, Default)]
+struct Stamp {
+    is: Option<(SystemTime, u64)>,
+    looked: Option<Instant>,
+}
+
+/// How old what is known of the file may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Up to [`LOOK_AGAIN`].
+    Any,
+    Now,
+}
+
+/// A file that somebody else changed is noticed within this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -69,16 +103,51 @@ impl Learned {
     /// keep the proxy from starting. Without a path nothing is kept on disk.
     #[must_use]
     pub fn load(path: Option<PathBuf>) -> Self {
-        let mut known = Known::default();
-        for Row { client, host, reason, since } in path.as_deref().map(read).unwrap_or_default() {
-            known.remember(client, &host, Reason { text: reason, since });
+        let learned = Self { path, known: Mutex::default(), file: Mutex::default() };
+        learned.refresh(Age::Any);
+        learned
+    }
+
+    /// Who is left alone with which host, oldest first.
+    #[must_use]
+    pub fn list(&self, now: Timestamp) -> Vec<Refused> {
+        self.refresh(Age::Now);
+        let rows = self.known().rows().into_iter();
+        let rows = rows.map(|Row { client, host, reason, since }| Refused {
+            client,
+            host,
+            reason,
+            since,
+            until: Timestamp(since.0.saturating_add(REMEMBERED.as_micros() as i64)),
+        });
+        rows.filter(|refused| now < refused.until).collect()
+    }
+
+    /// Forgets what fits, and tells how much that was.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub fn clear(&self, fits: impl Fn(IpAddr, &Host) -> bool) -> io::Result<usize> {
+        self.refresh(Age::Now);
+        let mut cleared = 0;
+        {
+            let mut known = self.known();
+            for (client, hosts) in &mut known.refusals {
+                let before = hosts.len();
+                hosts.retain(|host, _| !fits(*client, host));
+                cleared += before - hosts.len();
+            }
         }
-        Self { path, known: Mutex::new(known), writing: Mutex::new(()) }
+        if cleared > 0 {
+            self.write()?;
+        }
+        Ok(cleared)
     }
 
     /// Why this console must not be shown our certificate for this host, if it must not.
     #[must_use]
     pub fn refuses(&self, client: IpAddr, host: &Host, now: Timestamp) -> Option<Reason> {
+        self.refresh(Age::Any);
         let known = self.known();
         let reason = known.refusals.get(&client.to_canonical())?.get(host)?;
         reason.counts(now).then(|| reason.clone())
@@ -104,12 +173,13 @@ impl Learned {
 
     /// Tunnels the pair from now on, for a day.
     pub fn remember(&self, client: IpAddr, host: &Host, reason: String, now: Timestamp) {
+        self.refresh(Age::Now);
         {
             let mut known = self.known();
             known.make_room(now);
             known.remember(client, host, Reason { text: reason, since: now });
         }
-        self.write();
+        self.write_or_warn();
     }
 
     /// Forgets what was held against the pair; also to be called when a handshake succeeds, so
@@ -122,7 +192,7 @@ impl Learned {
             known.refusals.get_mut(&client).and_then(|hosts| hosts.remove(host))
         };
         if removed.is_some() {
-            self.write();
+            self.write_or_warn();
         }
     }
 
@@ -131,11 +201,38 @@ impl Learned {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) {
+    /// Reads the file where it is another than before.
+    fn refresh(&self, age: Age) {
         let Some(path) = &self.path else { return };
-        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = file.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN);
+        if recent && age == Age::Any {
+            return;
+        }
+        let first = file.looked.replace(Instant::now()).is_none();
+        let is = stamp(path);
+        if first || is != file.is {
+            file.is = is;
+            let rows = read(path);
+            let mut known = self.known();
+            known.refusals.clear();
+            for Row { client, host, reason, since } in rows {
+                known.remember(client, &host, Reason { text: reason, since });
+            }
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = self.known().rows();
-        if let Err(error) = replace(path, &rows) {
+        replace(path, &rows)?;
+        file.is = stamp(path);
+        Ok(())
+    }
+
+    fn write_or_warn(&self) {
+        if let (Err(error), Some(path)) = (self.write(), &self.path) {
             tracing::warn!("{} cannot be written: {error}", path.display());
         }
     }
@@ -195,6 +292,16 @@ impl Known {
 
 fn count<T>(pairs: &HashMap<IpAddr, HashMap<Host, T>>) -> usize {
     pairs.values().map(HashMap::len).sum()
+}
+
+/// What tells a file from the one that was there before it.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let about = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&about);
+    #[cfg(not(unix))]
+    let number = about.len();
+    Some((about.modified().ok()?, number))
 }
 
 fn read(path: &Path) -> Vec<Row> {

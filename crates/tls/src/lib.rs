@@ -4,34 +4,43 @@
 //! It knows no HTTP and no sockets: bytes and `rustls` configurations in and out. Files are
 //! touched for the CA, the list of refusals and extra roots only.
 //!
-//! * [`peek`] → [`ClientHello`] → [`ClientHello::stack`]: can it be opened at all, with which key?
+//! * [`ClientSide`] → [`ClientHello`] → [`ClientHello::stack`]: can it be opened at all, with which
+//!   key? [`ServerSide`]: what the server answers in a tunnel.
 //! * [`Authority`] → [`Interceptor::server_config`]: our side towards the console.
 //! * [`Learned`] and [`refusal`]: consoles that refuse our certificate are left alone.
 //! * [`Trust`] and [`explain`]: our side towards the server.
 
+mod alert;
 mod ca;
+mod certificate;
+mod client_side;
 mod fingerprint;
 mod handshake;
 mod hello;
 mod intercept;
 mod leaf;
 mod learned;
+mod negotiated;
 mod provider;
 mod refusal;
-mod server_hello;
+mod server_side;
 mod sslv2;
 mod stack;
 mod upstream;
 mod verifier;
 mod wire;
 
+pub use alert::alert_name;
 pub use ca::{Authority, CaError};
+pub use certificate::certificate_facts;
+pub use client_side::{ClientSeen, ClientSide};
 pub use hello::{ClientHello, Peek, peek};
 pub use intercept::{Alpn, Interceptor};
 pub use leaf::LeafKey;
-pub use learned::{Learned, Reason};
+pub use learned::{Learned, Reason, Refused};
+pub use negotiated::negotiated;
 pub use provider::{TlsError, server_name, warm_up};
 pub use refusal::{Refusal, refusal};
-pub use server_hello::server_hello;
+pub use server_side::{ServerSeen, ServerSide, server_hello};
 pub use stack::Stack;
 pub use upstream::{Trust, TrustSettings, explain};

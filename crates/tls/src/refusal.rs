@@ -4,6 +4,8 @@ use std::io;
 
 use rustls::{AlertDescription, Error};
 
+use crate::alert::alert_name;
+
 /// A refusal of our certificate, with the words for the row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -47,22 +49,22 @@ pub fn refusal(error: &io::Error) -> Option<Refusal> {
 /// RFC 8446 section 6.2. All but `unknown_ca` were seen as passing troubles too: a clock that is
 /// not set yet, a revocation list that cannot be loaded.
 fn by_alert(alert: AlertDescription) -> Option<Refusal> {
-    let name = match alert {
-        AlertDescription::UnknownCA => "unknown_ca",
-        AlertDescription::BadCertificate => "bad_certificate",
-        AlertDescription::CertificateUnknown => "certificate_unknown",
-        AlertDescription::UnsupportedCertificate => "unsupported_certificate",
-        AlertDescription::CertificateExpired => "certificate_expired",
-        AlertDescription::CertificateRevoked => "certificate_revoked",
-        AlertDescription::AccessDenied => "access_denied",
+    match alert {
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::AccessDenied
         // What a CA of the same name with another key gets: ours was made anew since.
-        AlertDescription::DecryptError => "decrypt_error",
-        AlertDescription::HandshakeFailure => "handshake_failure",
-        AlertDescription::CloseNotify => "close_notify",
-        AlertDescription::UserCanceled => "user_canceled",
+        | AlertDescription::DecryptError
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::CloseNotify
+        | AlertDescription::UserCanceled => {}
         _ => return None,
-    };
-    let reason = format!("the console rejected our certificate ({name})");
+    }
+    let reason = format!("the console rejected our certificate ({})", alert_name(alert.into()));
     Some(match alert {
         AlertDescription::UnknownCA => Refusal::Certain(reason),
         _ => Refusal::Likely(reason),

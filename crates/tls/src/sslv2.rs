@@ -1,26 +1,37 @@
 //! The ClientHello in the framing of SSL 2.0, which clients of the 2000s sent to be understood by
 //! everybody (RFC 5246 appendix E.2). It can ask for TLS 1.0 and later.
 
-use crate::hello::{ClientHello, Peek};
+use crate::hello::ClientHello;
 use crate::wire::{Cursor, numbers};
 
 /// The octets between the length and the cipher specs.
 const FIXED: usize = 9;
 
-/// Reads the hello; what is none is answered at once.
-pub(crate) fn read(bytes: &[u8]) -> Result<Option<ClientHello>, Peek> {
+/// What the first octets of a connection are.
+pub(crate) enum Found {
+    NeedMore,
+    Nothing,
+    /// A hello; `None` where it contradicts its own lengths.
+    Hello(Option<Box<ClientHello>>),
+}
+
+/// Reads the hello from the first octets.
+pub(crate) fn read(bytes: &[u8]) -> Found {
     // Two octets of length with the highest bit set, message type 1, then the version: 0.2, 3.x.
     let length = match bytes {
+        [] => return Found::NeedMore,
         [128..=255, rest @ ..] if begins_hello(rest) => {
-            let [high, low, ..] = bytes else { return Err(Peek::NeedMore) };
+            let [high, low, ..] = bytes else { return Found::NeedMore };
             usize::from(u16::from_be_bytes([high & 0x7f, *low]))
         }
-        _ => return Err(Peek::NotTls),
+        _ => return Found::Nothing,
     };
     if length < FIXED {
-        return Err(Peek::NotTls);
+        return Found::Nothing;
     }
-    bytes.get(2..2 + length).map(parse).ok_or(Peek::NeedMore)
+    bytes
+        .get(2..2 + length)
+        .map_or(Found::NeedMore, |message| Found::Hello(parse(message).map(Box::new)))
 }
 
 /// Whether what follows the first octet can be the start of such a hello.
@@ -44,5 +55,5 @@ fn parse(message: &[u8]) -> Option<ClientHello> {
     let suites = specs.iter().filter(|spec| spec[0] == 0);
     let suites = suites.filter_map(|spec| numbers(&spec[1..])).flatten().collect();
     let hello = ClientHello { sslv2_framed: true, ..ClientHello::bare(version, suites) };
-    Some(hello.with_fingerprints())
+    Some(hello.finished())
 }

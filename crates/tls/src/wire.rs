@@ -34,11 +34,24 @@ impl<'a> Cursor<'a> {
         self.take(length.into())
     }
 
+    /// A vector whose length is three octets.
+    pub(crate) fn vector24(&mut self) -> Option<&'a [u8]> {
+        let length = self.take(3)?;
+        self.take(u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize)
+    }
+
     /// A vector whose length is two octets.
     pub(crate) fn vector16(&mut self) -> Option<&'a [u8]> {
         let length = self.u16()?;
         self.take(length.into())
     }
+}
+
+/// Octets in hex.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0x0f)]);
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]).collect()
 }
 
 /// The 16-bit numbers of a list; an odd octet at its end makes it no list.

@@ -146,7 +146,11 @@ fn sample(name: &str, table: &Table, now: Timestamp) -> Sample {
             ja4: text("ja4").unwrap(),
             ..ClientHelloFacts::default()
         };
-        happened.push(Happening::Hello(Box::new(Hello { facts, classification: None })));
+        happened.push(Happening::Hello(Box::new(Hello {
+            facts,
+            classification: None,
+            policy: None,
+        })));
     }
     if table.contains_key("websocket") {
         happened.push(Happening::Became(Kind::Websocket));

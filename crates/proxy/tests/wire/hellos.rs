@@ -82,7 +82,8 @@ async fn an_old_hello_is_passed_on_and_the_row_says_why() {
     let flow = proxy.flow().await;
     assert_eq!(origin.received(), [octets]);
     assert_eq!((flow.kind, flow.intercepted), (Kind::Tunnel, false));
-    assert!(flow.notes[0].starts_with("not opened: the client "), "{:?}", flow.notes);
+    let because = flow.policy.unwrap().because;
+    assert!(because.starts_with("not opened: the client "), "{because}");
 }
 
 #[tokio::test]
@@ -134,7 +135,8 @@ async fn a_client_that_leaves_at_our_certificate_twice_is_left_alone() {
     let cause = |at: usize| &flows[at].finished.as_ref().unwrap().failure.as_ref().unwrap().cause;
     assert!(!cause(0).contains("tunnelled"), "{}", cause(0));
     assert!(cause(1).contains("tunnelled for this client from now on"), "{}", cause(1));
-    assert!(flows[2].notes[0].contains("refused our certificate before"), "{:?}", flows[2].notes);
+    let because = &flows[2].policy.as_ref().unwrap().because;
+    assert!(because.contains("refused our certificate before"), "{because}");
 }
 
 #[tokio::test]
@@ -150,6 +152,7 @@ async fn a_handshake_that_does_not_go_on_is_ended() {
     assert_eq!((flow.kind, flow.state()), (Kind::TlsFailure, State::AbortedByClient));
     let cause = flow.finished.unwrap().failure.unwrap().cause;
     assert!(cause.contains("the TLS handshake did not end within"), "{cause}");
+    assert!(cause.contains("said nothing more when it saw our certificate"), "{cause}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use consoletap_flow::{Kind, State, Version};
-use consoletap_proxy::{Intercept, Redirect, Settings};
+use consoletap_proxy::{Redirect, Settings, TlsPolicy};
 use consoletap_simulator::World;
 use consoletap_tls::TrustSettings;
 use http_body_util::{BodyExt as _, Full};
@@ -23,8 +23,8 @@ const HOST: &str = "ps4-eb.ww.np.dl.playstation.net";
 async fn opened(world: &World, trusting: bool) -> Tested {
     let redirects: Vec<Redirect> =
         world.resolve_rules().iter().map(|rule| rule.parse().unwrap()).collect();
-    let intercept = Intercept { all: true, hosts: Vec::new() };
-    let settings = Settings { redirects, intercept, ..Settings::default() };
+    let tls = TlsPolicy { intercept_all: true, ..TlsPolicy::default() };
+    let settings = Settings { redirects, tls, ..Settings::default() };
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, world.ca_pem()).unwrap();
@@ -151,7 +151,8 @@ async fn a_client_that_refuses_us_is_tunnelled_from_then_on() {
     let cause = &failed.finished.as_ref().unwrap().failure.as_ref().unwrap().cause;
     assert!(cause.contains("unknown_ca") && cause.contains("tunnelled"), "{cause}");
     assert_eq!((tunnel.kind, tunnel.intercepted), (Kind::Tunnel, false));
-    assert!(tunnel.notes[0].contains("refused our certificate before"), "{:?}", tunnel.notes);
+    let because = &tunnel.policy.as_ref().unwrap().because;
+    assert!(because.contains("refused our certificate before"), "{because}");
 }
 
 #[tokio::test]

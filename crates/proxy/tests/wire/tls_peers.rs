@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use consoletap_flow::Host;
-use consoletap_proxy::{Intercept, Settings};
+use consoletap_proxy::{Settings, TlsPolicy};
 use consoletap_tls::{Alpn, Authority, Interceptor, LeafKey, TrustSettings};
 use rustls::HandshakeKind;
 use rustls::pki_types::pem::PemObject as _;
@@ -132,7 +132,7 @@ impl TlsOrigin {
 pub(crate) async fn before(origin: SocketAddr, change: impl FnOnce(&mut Wanted)) -> Tested {
     let settings = Settings {
         redirects: vec![format!("*.test={origin}").parse().unwrap()],
-        intercept: Intercept { all: true, hosts: Vec::new() },
+        tls: TlsPolicy { intercept_all: true, ..TlsPolicy::default() },
         via: false,
         ..Settings::default()
     };

@@ -2,9 +2,10 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use consoletap_flow::{
-    BodySummary, Classification, Client, ClientHelloFacts, ConnectionId, Effect, Event, Failure,
-    Finished, FlowId, Happening, Header, Headers, Hello, Kind, Opened, RequestHead, ResponseHead,
-    RuleHit, ServerHelloFacts, Side, State, Target, Timestamp, Timings, Version,
+    BodySummary, CertificateFacts, Classification, Client, ClientHelloFacts, ConnectionId, Effect,
+    Event, Failure, Finished, FlowId, Happening, Header, Headers, Hello, Kind, Opened, RequestHead,
+    ResponseHead, Resumption, RuleHit, ServerHelloFacts, Side, State, Target, Timestamp, Timings,
+    TlsAction, Verdict, Version,
 };
 use consoletap_session::About;
 
@@ -37,10 +38,16 @@ pub fn sample_of_every_kind() -> Vec<Event> {
             alpn: vec!["http/1.1".to_owned()],
             versions: vec![0x0303],
             suites: vec![0xc02f, 0x009c],
+            groups: vec![0x001d, 0x0017],
+            signature_algorithms: vec![0x0403, 0x0804],
+            resumes: Some(Resumption::Ticket),
+            ech: false,
+            sslv2: false,
             ja3: "0d4ef5c8ea1bbd5e13ab4a1d3f15a5c0".to_owned(),
             ja4: "t12d020500_0d4ef5c8ea1b_13ab4a1d3f15".to_owned(),
         },
         classification: None,
+        policy: None,
     };
     let interim = ResponseHead { status: 100, reason: "Continue".into(), ..bare() };
     let rule = RuleHit {
@@ -58,7 +65,13 @@ pub fn sample_of_every_kind() -> Vec<Event> {
     [
         Happening::Opened(Box::new(opening())),
         Happening::Hello(Box::new(hello)),
-        Happening::ServerHello(ServerHelloFacts { version: 0x0303, suite: 0xc02f }),
+        Happening::ServerHello(ServerHelloFacts {
+            version: 0x0303,
+            suite: 0xc02f,
+            alpn: Some("http/1.1".to_owned()),
+            resumed: Some(false),
+            ..ServerHelloFacts::default()
+        }),
         Happening::Intercepted,
         Happening::Became(Kind::Websocket),
         Happening::Rule(rule),
@@ -66,12 +79,30 @@ pub fn sample_of_every_kind() -> Vec<Event> {
         Happening::Response(Box::new(response())),
         Happening::Progress { request_bytes: 0, response_bytes: 1_048_576 },
         Happening::Note("the answer was longer than it said".to_owned()),
+        Happening::Certificate(Box::new(certificate())),
+        Happening::Policy(Box::new(Verdict {
+            action: TlsAction::Tunnel,
+            because: "this console refused our certificate before".to_owned(),
+        })),
         Happening::Finished(Box::new(failed)),
     ]
     .into_iter()
     .zip(1..)
     .map(|(happening, micros)| event(1, micros, happening))
     .collect()
+}
+
+fn certificate() -> CertificateFacts {
+    CertificateFacts {
+        subject: "CN=*.ww.np.dl.playstation.net".to_owned(),
+        issuer: "C=US, O=Example, CN=Example CA".to_owned(),
+        names: vec!["*.ww.np.dl.playstation.net".to_owned()],
+        not_before: at(-86_400_000_000),
+        not_after: at(86_400_000_000),
+        key: "RSA 2048".to_owned(),
+        sha256: "ab".repeat(32),
+        chain: 2,
+    }
 }
 
 fn at(micros: i64) -> Timestamp {

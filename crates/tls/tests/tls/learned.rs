@@ -134,3 +134,27 @@ proptest! {
         let _ = learned.refuses(ps4(), &host(), NOON);
     }
 }
+
+#[test]
+fn what_another_process_clears_is_forgotten_here_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refusals.json");
+    let proxy = Learned::load(Some(path.clone()));
+    let other: Host = "other.example".parse().unwrap();
+    assert!(proxy.refused(ps4(), &host(), certain(), NOON));
+    assert!(proxy.refused(ps4(), &other, certain(), later(1)));
+
+    let command = Learned::load(Some(path.clone()));
+    let listed = command.list(later(2));
+    let hosts: Vec<&Host> = listed.iter().map(|refused| &refused.host).collect();
+    assert_eq!(hosts, [&host(), &other]);
+    assert_eq!(listed[0].until, later(24 * 60));
+    assert_eq!(command.clear(|_, cleared| *cleared == host()).unwrap(), 1);
+    assert_eq!(command.clear(|client, _| client.is_ipv6()).unwrap(), 0);
+
+    // The proxy looks again before it writes, so that nothing comes back.
+    let third: Host = "third.example".parse().unwrap();
+    assert!(proxy.refused(ps4(), &third, certain(), later(3)));
+    assert!(proxy.refuses(ps4(), &host(), later(3)).is_none());
+    assert_eq!(Learned::load(Some(path)).list(later(3)).len(), 2);
+}

@@ -8,6 +8,7 @@ mod handshakes;
 mod hellos;
 mod learned;
 mod leaves;
+mod observing;
 mod peeking;
 mod stacks;
 mod upstream;
