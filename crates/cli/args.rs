@@ -10,10 +10,12 @@ use consoletap_flow::HostGlob;
 use consoletap_proxy::{Redirect, TlsPick};
 use ipnet::IpNet;
 
+use crate::catalog::CatalogCommand;
 use crate::explain::ExplainArgs;
 use crate::line::legend;
 use crate::session;
 use crate::tls::TlsCommand;
+use crate::url::UrlArgs;
 
 /// The proxy you set on a game console to see, keep and change what it says on the network.
 ///
@@ -37,6 +39,11 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Say what a URL, a host with its port, or a port is known for
     Explain(ExplainArgs),
+    /// Write every URL that follows from a title
+    Url(UrlArgs),
+    /// Look at the tables of what is known
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Look at recorded sessions
     #[command(subcommand)]
     Session(session::Command),

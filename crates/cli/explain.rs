@@ -2,15 +2,17 @@
 
 use std::io::{self, BufRead, Write};
 
-use consoletap_catalog::{Catalog, Question};
+use consoletap_catalog::{Catalog, Question, QuestionError};
 use serde_json::json;
+
+use crate::catalog::TablesArgs;
 
 /// The arguments of `consoletap explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// A URL, HOST, HOST:PORT, :PORT or /PATH; `-` reads lines of METHOD, URL and USER_AGENT
+    /// A URL, HOST, HOST:PORT, :PORT, udp:PORT or /PATH; `-` reads lines of METHOD, URL and USER_AGENT
     /// from standard input, with tabs between and `-` where something is unknown
-    #[arg(value_name = "TARGET", required_unless_present = "user_agent")]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["user_agent", "header", "ja3", "ja4"])]
     target: Option<String>,
     /// The method of the request
     #[arg(short, long)]
@@ -18,9 +20,47 @@ pub(crate) struct ExplainArgs {
     /// The user agent of the request
     #[arg(short, long)]
     user_agent: Option<String>,
+    /// A header field of the request, as `X-Device: NFPS3-1` (repeatable)
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// The JA3 of the handshake
+    #[arg(long)]
+    ja3: Option<String>,
+    /// The JA4 of the handshake
+    #[arg(long)]
+    ja4: Option<String>,
     /// Answer in JSON, one object a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tables: TablesArgs,
+}
+
+impl ExplainArgs {
+    /// The tables to ask.
+    pub(crate) fn load(&self) -> anyhow::Result<Catalog> {
+        self.tables.load()
+    }
+
+    fn question(&self) -> Result<Question, QuestionError> {
+        let told_otherwise = !self.header.is_empty() || self.ja3.is_some() || self.ja4.is_some();
+        let mut question = match (&self.target, &self.user_agent) {
+            (None, None) if told_otherwise => Question::default(),
+            (target, agent) => {
+                Question::parse(self.method.as_deref(), target.as_deref(), agent.as_deref())?
+            }
+        };
+        for field in &self.header {
+            question = question.with_header(field)?;
+        }
+        if let Some(ja3) = &self.ja3 {
+            question = question.with_ja3(ja3);
+        }
+        if let Some(ja4) = &self.ja4 {
+            question = question.with_ja4(ja4);
+        }
+        Ok(question)
+    }
 }
 
 /// Answers; false when a question could not be read.
@@ -36,9 +76,7 @@ pub(crate) fn run(
     if args.target.as_deref() == Some("-") {
         return run_lines(args.json, catalog, out, input);
     }
-    let question =
-        Question::parse(args.method.as_deref(), args.target.as_deref(), args.user_agent.as_deref());
-    answer(args.json, catalog, question.map_err(|error| error.to_string()), out)
+    answer(args.json, catalog, args.question().map_err(|error| error.to_string()), out)
 }
 
 fn run_lines(
@@ -90,14 +128,42 @@ fn answer(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ExplainArgs,
+    }
+
+    fn parse(args: &[&str]) -> ExplainArgs {
+        Line::parse_from(std::iter::once("explain").chain(args.iter().copied())).args
+    }
+
+    #[test]
+    fn a_handshake_and_a_header_alone_are_told() {
+        let answer = |args: &[&str]| -> serde_json::Value {
+            let mut out = Vec::new();
+            let args = parse(args);
+            assert!(run(args, &Catalog::builtin(), &mut out, &mut io::empty()).unwrap());
+            serde_json::from_slice(&out).unwrap()
+        };
+        let hello = answer(&["--json", "--ja3", "4f193c90be6e0aed1752e8aa0daee95a"]);
+        assert_eq!(hello["platform"], "psvita");
+        let header = answer(&["--json", "--header", "x-device: NFPS3-7"]);
+        assert_eq!(
+            (&header["platform"], &header["category"]),
+            (&"ps3".into(), &"video-app".into())
+        );
+    }
 
     #[test]
     fn lines_are_answered_in_order_and_a_bad_one_stops_nothing() {
         let mut input: &[u8] =
             b"GET\thttp://nothing.example/\t-\nbroken\nCONNECT\tfswitch.dl.playstation.net:443\t-\n";
-        let args =
-            ExplainArgs { target: Some("-".into()), method: None, user_agent: None, json: true };
+        let args = parse(&["--json", "-"]);
         let mut out = Vec::new();
         assert!(!run(args, &Catalog::builtin(), &mut out, &mut input).unwrap());
         let lines: Vec<serde_json::Value> = out

@@ -4,6 +4,7 @@
 mod amounts;
 mod args;
 mod banner;
+mod catalog;
 mod consoles;
 mod demo;
 mod escape;
@@ -27,12 +28,12 @@ mod settings_file;
 mod terminal;
 mod tls;
 mod totals;
+mod url;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
-use consoletap_catalog::Catalog;
 
 use crate::args::{Command, CommandLine, RulesCommand};
 use crate::terminal::{Data, Printer};
@@ -57,11 +58,13 @@ fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode>
         Command::Run(args) => return run::run(*args, printer),
         Command::Demo(args) => return demo::run(args, printer),
         Command::Explain(args) => {
-            let catalog = Catalog::builtin();
+            let catalog = args.load()?;
             let known =
                 explain::run(args, &catalog, &mut Data(printer), &mut std::io::stdin().lock())?;
             return Ok(if known { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Url(args) => url::run(&args, printer)?,
+        Command::Catalog(command) => return catalog::run(command, printer),
         Command::Session(command) => session::run(command, printer)?,
         Command::Rules(RulesCommand::List) => printer.data(&rules::list())?,
         Command::Tls(command) => tls::run(command, printer)?,

@@ -77,7 +77,7 @@ impl Sample {
     }
 
     pub(crate) fn firmware(mut self, version: &str) -> Self {
-        self.flow.classification.details.firmware = Some(version.to_owned());
+        self.flow.classification.details.firmware = Some(version.into());
         self
     }
 

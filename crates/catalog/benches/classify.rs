@@ -1,5 +1,7 @@
-//! What one classification costs: with fields, by host alone, unknown, by user agent alone; with
-//! the tables as they are, and beside ten and a hundred times as many rows.
+//! What one classification costs: with fields, by host alone, unknown, by user agent alone, by a
+//! handshake; with the tables as they are, and beside ten and a hundred times as many rows, which
+//! lie on hosts of their own and on the very hosts and user agents that are asked for. And what
+//! reading all tables costs.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -18,15 +20,21 @@ fn classify(criterion: &mut Criterion) {
         std::fs::write(dir.path().join("more.toml"), synthetic(builtin * (times - 1)))
             .expect("a file");
         let catalog = Catalog::load(&[dir.path().to_owned()]).expect("sound rows");
+        let ask = |target, agent| Question::parse(None, target, agent).expect("a question");
         let requests = [
-            ("fields", Some(FIELDS), None),
-            ("fields-and-hash", Some(HASH), None),
-            ("host", Some("fswitch.dl.playstation.net:443"), None),
-            ("unknown", Some("http://www.nothing.example/a/b/c?d=e"), None),
-            ("user-agent", None, Some(AGENT)),
+            ("fields", ask(Some(FIELDS), None)),
+            ("fields-and-agent", ask(Some(FIELDS), Some("libhttp/9.00 (PlayStation 4)"))),
+            ("fields-and-hash", ask(Some(HASH), None)),
+            ("host", ask(Some("fswitch.dl.playstation.net:443"), None)),
+            ("unknown", ask(Some("http://www.nothing.example/a/b/c?d=e"), None)),
+            (
+                "unknown-agent",
+                ask(Some("http://www.nothing.example/"), Some("Mozilla/5.0 (X11) Y/1")),
+            ),
+            ("user-agent", ask(None, Some(AGENT))),
+            ("handshake", Question::default().with_ja3("4f193c90be6e0aed1752e8aa0daee95a")),
         ];
-        for (name, target, agent) in requests {
-            let question = Question::parse(None, target, agent).expect("a question");
+        for (name, question) in requests {
             criterion.bench_function(&format!("{name}/{times}x"), |bencher| {
                 bencher.iter(|| catalog.classify(black_box(&question.query())));
             });
@@ -34,16 +42,30 @@ fn classify(criterion: &mut Criterion) {
     }
 }
 
+fn load(criterion: &mut Criterion) {
+    criterion.bench_function("load", |bencher| bencher.iter(Catalog::builtin));
+}
+
+/// Of each eight rows six have hosts of their own; the others crowd around what is asked for.
 fn synthetic(rows: usize) -> String {
     (0..rows).fold(String::new(), |mut text, row| {
-        let host = row / 8;
+        let place = match row % 8 {
+            0 => format!(
+                "host = \"gs2.ww.prod.dl.playstation.net\"\npath = \"/gs2/made/{row}/{{id:digits}}.x\""
+            ),
+            1 => format!("user_agent = \"SystemLogger/{row}.{row} {{id:dotted}} (Made)\""),
+            _ => format!(
+                "host = \"h{}.made.example\"\npath = \"/a/{row}/{{id:digits}}.x\"",
+                row / 8
+            ),
+        };
         let _ = write!(
             text,
-            "[[entry]]\nid = \"made-{row}\"\nhost = \"h{host}.made.example\"\npath = \"/a/{row}/{{id:digits}}.x\"\ncategory = \"c\"\nsummary = \"s\"\n"
+            "[[entry]]\nid = \"made-{row}\"\n{place}\ncategory = \"c\"\nsummary = \"s\"\n"
         );
         text
     })
 }
 
-criterion_group!(benches, classify);
+criterion_group!(benches, classify, load);
 criterion_main!(benches);

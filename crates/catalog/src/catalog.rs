@@ -2,46 +2,32 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use consoletap_flow::{Classification, EntryId, Host};
+use consoletap_flow::{Classification, EntryId, Headers, Host, SmolStr};
+use foldhash::fast::FixedState;
 
-use crate::agents::Agents;
+use crate::builtin;
 use crate::entry::Entry;
 use crate::error::CatalogError;
 use crate::hash::KeyedHash;
-use crate::hosts::HostMatch;
-use crate::pattern::Pattern;
+use crate::index::Index;
 use crate::ports::PortUse;
-use crate::table::{self, Row, Table};
-
-/// The tables that the binary carries: name and text.
-const BUILTIN: &[(&str, &str)] = &[
-    ("page.toml", include_str!("../../../config/catalog/page.toml")),
-    ("agents.toml", include_str!("../../../config/catalog/agents.toml")),
-    ("playstation.toml", include_str!("../../../config/catalog/playstation.toml")),
-    ("nintendo.toml", include_str!("../../../config/catalog/nintendo.toml")),
-    ("ports.toml", include_str!("../../../config/catalog/ports.toml")),
-    ("keys.toml", include_str!("../../../config/catalog/keys.toml")),
-];
+use crate::row::Row;
+use crate::table::{self, Table};
 
 /// What is known of console traffic. Cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct Catalog {
     pub(crate) rows: Vec<Row>,
-    pub(crate) by_host: HashMap<Box<str>, Vec<Matcher>>,
-    /// Rows whose path says enough where no host is known.
-    pub(crate) by_path: Vec<Matcher>,
-    pub(crate) agents: Agents,
+    pub(crate) index: Index,
     pub(crate) ports: Vec<PortUse>,
     pub(crate) keys: BTreeMap<String, KeyedHash>,
     pub(crate) unknown: Classification,
-    /// The name of the field that holds the user agent's first product.
-    pub(crate) agent_field: Arc<str>,
-    by_id: HashMap<Arc<str>, usize>,
+    by_id: HashMap<SmolStr, usize, FixedState>,
 }
 
-/// What is known of a request; any part may be missing.
+/// What is known of a request; any part may be missing, and each alone is told as far as it
+/// carries.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Query<'a> {
     /// The method.
@@ -54,18 +40,14 @@ pub struct Query<'a> {
     pub path: Option<&'a str>,
     /// The value of `User-Agent`.
     pub user_agent: Option<&'a str>,
-    /// The server name of a ClientHello; stands in where the host is not known.
+    /// The header fields of the request.
+    pub headers: Option<&'a Headers>,
+    /// The server name of a ClientHello; stands in where the host is not known or an address.
     pub sni: Option<&'a str>,
-}
-
-/// One way for a request to be of a row: a host, a path, or both.
-#[derive(Debug)]
-pub(crate) struct Matcher {
-    pub(crate) row: usize,
-    pub(crate) host: Option<HostMatch>,
-    pub(crate) path: Option<Pattern>,
-    /// The most specific matcher wins.
-    pub(crate) rank: u64,
+    /// The JA3 of a ClientHello, in small hex digits.
+    pub ja3: Option<&'a str>,
+    /// The JA4 of a ClientHello.
+    pub ja4: Option<&'a str>,
 }
 
 impl Catalog {
@@ -106,6 +88,13 @@ impl Catalog {
         self.by_id.get(&id.0).map(|&row| &self.rows[row].entry)
     }
 
+    /// The row that a classification comes from: what is secret, what is noise, whether it is a
+    /// download.
+    #[must_use]
+    pub fn entry_of(&self, classification: &Classification) -> Option<&Entry> {
+        self.entry(classification.entry.as_ref()?)
+    }
+
     /// What a port is used for; ranges may overlap, and then there are several rows.
     #[must_use]
     pub fn ports(&self, port: u16) -> Vec<&PortUse> {
@@ -132,89 +121,41 @@ impl Catalog {
     fn compile(mut table: Table) -> Result<Self, CatalogError> {
         // Answers must not depend on the order in files: of equals, the smaller id comes first.
         table.rows.sort_by(|one, other| one.entry.id.0.cmp(&other.entry.id.0));
-        let mut catalog = Self {
-            rows: Vec::new(),
-            by_host: HashMap::new(),
-            by_path: Vec::new(),
-            agents: Agents::default(),
-            ports: table.ports,
-            keys: table.keys,
-            unknown: Classification::default(),
-            agent_field: "agent".into(),
-            by_id: HashMap::new(),
-        };
-        for (index, row) in table.rows.into_iter().enumerate() {
-            if let Some(rule) = &row.hash
-                && !catalog.keys.contains_key(&rule.key)
+        for pair in table.rows.windows(2) {
+            if let [first, second] = pair
+                && first.entry.id == second.entry.id
             {
-                return Err(row.place.error(format!(
+                return Err(second.entry.place.error(format!(
+                    "row `{}`: expected an id of its own, {} has it",
+                    second.entry.id, first.entry.place
+                )));
+            }
+        }
+        for row in &table.rows {
+            if let Some(rule) = &row.hash
+                && !table.keys.contains_key(&rule.key)
+            {
+                return Err(row.entry.place.error(format!(
                     "row `{}`: expected the name of a [key], found `{}`",
                     row.entry.id, rule.key
                 )));
             }
-            if let Some(&other) = catalog.by_id.get(&row.entry.id.0) {
-                let other: &Row = &catalog.rows[other];
-                return Err(row.place.error(format!(
-                    "row `{}`: expected an id of its own, {}:{} has it",
-                    row.entry.id, other.place.file, other.place.line
-                )));
-            }
-            catalog.file(index, &row);
-            catalog.by_id.insert(Arc::clone(&row.entry.id.0), index);
-            catalog.rows.push(row);
         }
-        for list in catalog.by_host.values_mut().chain([&mut catalog.by_path]) {
-            list.sort_by_key(|matcher| std::cmp::Reverse(matcher.rank));
-        }
-        Ok(catalog)
+        let ids = table.rows.iter().enumerate();
+        Ok(Self {
+            by_id: ids.map(|(index, row)| (row.entry.id.0.clone(), index)).collect(),
+            index: Index::of(&table.rows),
+            rows: table.rows,
+            ports: table.ports,
+            keys: table.keys,
+            unknown: Classification::default(),
+        })
     }
-
-    fn file(&mut self, index: usize, row: &Row) {
-        let paths = || row.paths.iter().cloned().map(Some);
-        let no_path = row.paths.is_empty().then_some(None);
-        for (key, host) in &row.hosts {
-            for path in paths().chain(no_path.clone()) {
-                let rank = rank(row, Some((key, host)), path.as_ref());
-                let matcher = Matcher { row: index, host: Some(host.clone()), path, rank };
-                self.by_host.entry(key.clone()).or_default().push(matcher);
-            }
-        }
-        if row.path_alone {
-            for path in paths() {
-                let rank = rank(row, None, path.as_ref());
-                self.by_path.push(Matcher { row: index, host: None, path, rank });
-            }
-        }
-        if row.hosts.is_empty() && row.paths.is_empty() {
-            for pattern in &row.agents {
-                self.agents.insert(index, pattern.clone());
-            }
-        }
-    }
-}
-
-/// Host and path over host, over path alone; exact hosts over patterns over domains; then the
-/// longer text; then what else the row asks for.
-fn rank(row: &Row, host: Option<(&str, &HostMatch)>, path: Option<&Pattern>) -> u64 {
-    let clamp = |value: usize, most: u64| u64::try_from(value).unwrap_or(most).min(most);
-    let (kind, length) = host.map_or((0, 0), |(key, host)| host.rank(key));
-    let parts = [
-        (u64::from(host.is_some()), 1),
-        (u64::from(path.is_some()), 1),
-        (kind, 2),
-        (clamp(length, 0xffff), 16),
-        (path.map_or(0, |path| clamp(path.specificity(), 0xffff)), 16),
-        (u64::from(row.environment.is_some()), 1),
-        (u64::from(!row.agents.is_empty()), 1),
-        (u64::from(row.method.is_some()), 1),
-        (u64::from(row.port.is_some()), 1),
-    ];
-    parts.into_iter().fold(0, |rank, (part, bits)| (rank << bits) | part)
 }
 
 fn builtin_table() -> Result<Table, CatalogError> {
     let mut all = Table::default();
-    for (name, text) in BUILTIN {
+    for (name, text) in builtin::TABLES {
         let table = table::parse(name, text)?;
         all.rows.extend(table.rows);
         all.ports.extend(table.ports);
@@ -227,7 +168,7 @@ fn builtin_table() -> Result<Table, CatalogError> {
 fn merge(all: &mut Table, table: Table) -> Result<(), CatalogError> {
     for (index, row) in table.rows.iter().enumerate() {
         if table.rows[..index].iter().any(|other| other.entry.id == row.entry.id) {
-            return Err(row.place.error(format!(
+            return Err(row.entry.place.error(format!(
                 "row `{}`: expected an id of its own, the file has it twice",
                 row.entry.id
             )));

@@ -1,29 +1,34 @@
 //! What a person should know of the tables before using them: ties, and examples that miss.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use consoletap_flow::EntryId;
 
-use crate::catalog::{Catalog, Matcher};
+use crate::catalog::Catalog;
+use crate::entry::Place;
 use crate::explain::Question;
-use crate::table::Row;
+use crate::hosts::HostMatch;
+use crate::index::Matcher;
+use crate::pattern::Pattern;
+use crate::row::Row;
 
 /// Something wrong with the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckFinding {
-    /// Two rows ask for the same, so that only their names decide.
+    /// Two rows are equally specific and fit the same request, so that only their names decide.
     Tie {
         /// The one.
-        first: EntryId,
+        first: (EntryId, Place),
         /// The other.
-        second: EntryId,
+        second: (EntryId, Place),
+        /// What both fit.
+        example: String,
     },
     /// An example of a row is explained by another row, or by none.
     Example {
         /// The row.
-        entry: EntryId,
+        entry: (EntryId, Place),
         /// Its example.
         example: String,
         /// The row that won.
@@ -34,18 +39,18 @@ pub enum CheckFinding {
 impl fmt::Display for CheckFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tie { first, second } => write!(
+            Self::Tie { first: (first, at), second: (second, there), example } => write!(
                 f,
-                "rows `{first}` and `{second}` match the same requests; make one of them narrower"
+                "{at}: row `{first}` ties with row `{second}` ({there}): both match `{example}`; expected one of them to be narrower"
             ),
-            Self::Example { entry, example, found: Some(found) } => write!(
-                f,
-                "row `{entry}`: its example `{example}` is explained by row `{found}`; expected the row itself"
-            ),
-            Self::Example { entry, example, found: None } => write!(
-                f,
-                "row `{entry}`: its example `{example}` is explained by no row; expected the row itself"
-            ),
+            Self::Example { entry: (entry, place), example, found } => {
+                write!(f, "{place}: row `{entry}`: its example `{example}` is explained by ")?;
+                match found {
+                    Some(found) => write!(f, "row `{found}`")?,
+                    None => f.write_str("no row")?,
+                }
+                f.write_str("; expected the row itself")
+            }
         }
     }
 }
@@ -55,10 +60,14 @@ impl Catalog {
     #[must_use]
     pub fn check(&self) -> Vec<CheckFinding> {
         let mut findings = Vec::new();
-        for list in self.by_host.values().chain([&self.by_path]) {
+        let mut lists = self.index.lists();
+        // Patterns of hosts can meet across domains.
+        let patterns = lists.iter().flatten().copied();
+        lists.push(patterns.filter(|m| matches!(m.host, Some(HostMatch::Pattern(_)))).collect());
+        for list in &mut lists {
+            list.sort_by_key(|matcher| std::cmp::Reverse(matcher.rank));
             self.find_ties(list, &mut findings);
         }
-        self.find_agent_ties(&mut findings);
         for row in &self.rows {
             findings.extend(row.entry.examples.iter().filter_map(|text| self.missed(row, text)));
         }
@@ -67,25 +76,20 @@ impl Catalog {
         findings
     }
 
-    fn find_ties(&self, list: &[Matcher], findings: &mut Vec<CheckFinding>) {
+    fn find_ties(&self, list: &[&Matcher], findings: &mut Vec<CheckFinding>) {
         for (index, one) in list.iter().enumerate() {
-            // Lists are sorted by rank, and only equals can tie.
-            for other in list[index + 1..].iter().take_while(|other| other.rank == one.rank) {
+            // Only equals can tie, and they stand together.
+            let equals = list[index + 1..]
+                .iter()
+                .take_while(|other| other.rank.specificity == one.rank.specificity);
+            for other in equals.filter(|other| other.row != one.row) {
                 let (first, second) = (&self.rows[one.row], &self.rows[other.row]);
-                let same = one.host == other.host && one.path == other.path && alike(first, second);
-                if same && one.row != other.row {
-                    findings.push(tie(first, second));
-                }
-            }
-        }
-    }
-
-    fn find_agent_ties(&self, findings: &mut Vec<CheckFinding>) {
-        let mut seen: HashMap<String, &Row> = HashMap::new();
-        for row in self.rows.iter().filter(|row| row.hosts.is_empty() && row.paths.is_empty()) {
-            for pattern in &row.agents {
-                if let Some(first) = seen.insert(format!("{pattern:?}"), row) {
-                    findings.push(tie(first, row));
+                if let Some(example) = meeting(one, other)
+                    && may_both_fit(first, second)
+                {
+                    let name = |row: &Row| (row.entry.id.clone(), row.entry.place.clone());
+                    let (first, second) = (name(first), name(second));
+                    findings.push(CheckFinding::Tie { first, second, example });
                 }
             }
         }
@@ -95,27 +99,72 @@ impl Catalog {
         let question = Question::parse_example(example);
         let found = question.ok().and_then(|question| self.classify(&question.query()).entry);
         (found.as_ref() != Some(&row.entry.id)).then(|| CheckFinding::Example {
-            entry: row.entry.id.clone(),
+            entry: (row.entry.id.clone(), row.entry.place.clone()),
             example: example.to_owned(),
             found,
         })
     }
 }
 
-fn alike(one: &Row, other: &Row) -> bool {
-    one.method == other.method
-        && one.port == other.port
-        && one.environment == other.environment
-        && one.agents == other.agents
+/// Host and text that fit both ways to a row.
+fn meeting(one: &Matcher, other: &Matcher) -> Option<String> {
+    let host = match (&one.host, &other.host) {
+        (Some(HostMatch::Pattern(one)), Some(HostMatch::Pattern(other))) => {
+            one.shared_text(other)?
+        }
+        (None, None) => String::new(),
+        // Of one list, and so of one domain.
+        (Some(HostMatch::Exact), Some(HostMatch::Exact)) => "its host".into(),
+        (Some(HostMatch::Below), Some(HostMatch::Below)) => "its domain".into(),
+        _ => return None,
+    };
+    let text = match (&one.text, &other.text) {
+        (None, None) => String::new(),
+        // `*a*` and `*b*` always meet, in a text that nobody would send: their examples decide.
+        (Some(one), Some(other)) if one.is_sought() && other.is_sought() && one != other => {
+            return None;
+        }
+        (Some(one), Some(other)) => one.shared_text(other)?,
+        _ => return None,
+    };
+    Some(format!("{host}{text}"))
 }
 
-fn tie(first: &Row, second: &Row) -> CheckFinding {
-    CheckFinding::Tie { first: first.entry.id.clone(), second: second.entry.id.clone() }
+/// Whether a request can have what both rows ask for besides the way to them.
+fn may_both_fit(one: &Row, other: &Row) -> bool {
+    fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+        one.zip(other).is_none_or(|(one, other)| one == other)
+    }
+    fn meet<T>(one: &[T], other: &[T], mut both: impl FnMut(&T, &T) -> bool) -> bool {
+        one.is_empty()
+            || other.is_empty()
+            || one.iter().any(|one| other.iter().any(|other| both(one, other)))
+    }
+    let shared = |one: &Pattern, other: &Pattern| one.shared_text(other).is_some();
+    agree(one.method.as_ref(), other.method.as_ref())
+        && agree(one.port.as_ref(), other.port.as_ref())
+        && agree(one.environment.as_ref(), other.environment.as_ref())
+        && meet(&one.ja3, &other.ja3, |one, other| one == other)
+        && meet(&one.ja4, &other.ja4, |one, other| one == other)
+        && meet(&one.agents, &other.agents, shared)
+        && meet(&one.headers, &other.headers, |one, other| {
+            one.name != other.name
+                || one.value.as_ref().zip(other.value.as_ref()).is_none_or(|(a, b)| shared(a, b))
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn findings(rows: &[&str]) -> Vec<String> {
+        let row = |(index, row): (usize, &&str)| {
+            format!("[[entry]]\nid = \"r{index}\"\ncategory = \"c\"\nsummary = \"s\"\n{row}\n")
+        };
+        let text: String = rows.iter().enumerate().map(row).collect();
+        let catalog = Catalog::from_text("t.toml", &text).unwrap();
+        catalog.check().iter().map(ToString::to_string).collect()
+    }
 
     #[test]
     fn our_own_tables_have_no_findings() {
@@ -125,15 +174,47 @@ mod tests {
     }
 
     #[test]
-    fn ties_and_missed_examples_are_found() {
-        let row = |id: &str| {
-            format!(
-                "[[entry]]\nid = \"{id}\"\nhost = \"a.example\"\ncategory = \"c\"\nsummary = \"s\"\nexamples = [\"http://b.example/\"]\n"
-            )
-        };
-        let catalog = Catalog::from_text("t.toml", &(row("one") + &row("two"))).unwrap();
-        let findings = catalog.check();
-        assert_eq!(findings.len(), 3, "{findings:?}");
-        assert!(matches!(&findings[2], CheckFinding::Tie { .. }), "{findings:?}");
+    fn rows_that_cannot_be_told_apart_are_found_with_a_request_that_shows_it() {
+        let same = "host = \"a.example\"";
+        assert!(
+            findings(&[same, same])[0]
+                .starts_with("t.toml:2: row `r0` ties with row `r1` (t.toml:7)")
+        );
+        let one = "host = \"a.example\"\npath = \"/x/{a:digits}.js\"";
+        let other = "host = \"a.example\"\npath = \"/x/{b:word}.js\"";
+        assert!(findings(&[one, other])[0].contains("/x/0.js"), "{:?}", findings(&[one, other]));
+        let agents = ["user_agent = \"X/{a:dotted}\"", "user_agent = \"X/{a:hex2}\""];
+        assert_eq!(findings(&agents).len(), 1);
+        let hosts = ["host = \"{a:cc}.b.example\"", "host = \"{a:word}.b.example\""];
+        assert!(findings(&hosts)[0].contains("`aa.b.example`"));
+        let headers = ["header = \"X-A: b*\"", "header = \"x-a: b*\""];
+        assert_eq!(findings(&headers).len(), 1);
+        let hello = "ja3 = \"020944dd06c6d915f917237ca3ca4c14\"";
+        assert_eq!(findings(&[hello, hello]).len(), 1);
+    }
+
+    #[test]
+    fn rows_that_something_tells_apart_do_not_tie() {
+        for pair in [
+            ["host = \"a.example\"", "host = \"b.example\""],
+            ["host = \"a.example\"\nmethod = \"GET\"", "host = \"a.example\"\nmethod = \"POST\""],
+            ["host = \"a.example\"\nport = 1", "host = \"a.example\"\nport = 2"],
+            [
+                "host = \"a.example\"\npath = \"/{a:digits}\"",
+                "host = \"a.example\"\npath = \"/{a:cc}\"",
+            ],
+            ["host = \"*.example\"", "host = \"a.example\""],
+            ["user_agent = \"*(A*\"", "user_agent = \"*(B*\""],
+        ] {
+            assert_eq!(findings(&pair), [""; 0], "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn an_example_that_another_row_explains_is_found() {
+        let row = "host = \"a.example\"\nexamples = [\"http://b.example/\", \"JA3: 7\"]";
+        let found = findings(&[row]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("is explained by no row; expected the row itself"), "{found:?}");
     }
 }

@@ -1,14 +1,21 @@
 //! `consoletap explain`: a question in text, and the answer in the shape that other programs
 //! may rely on. Reading arguments and printing is the binary's work.
 
+mod words;
+
 use std::fmt;
 
-use consoletap_flow::{Authority, Classification, Environment, Host, Target, Url};
+use consoletap_flow::{
+    Authority, Category, Classification, Environment, Header, Headers, Host, SmolStr, Target, Url,
+};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::catalog::{Catalog, Query};
-use crate::ports::PortUse;
+use crate::classify::told;
+use crate::entry::Entry;
+use crate::ports::{PortUse, Protocol, parse_range};
+use crate::title::ContentId;
 
 /// What was asked: a request, or as much of it as is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,15 +23,20 @@ pub struct Question {
     method: Option<String>,
     host: Option<Host>,
     port: Option<u16>,
+    /// The ports that were asked for; one, or a range.
+    ports: Option<(u16, u16)>,
     /// `TCP` or `UDP`: only those rows of the port table.
-    protocol: Option<&'static str>,
+    protocol: Option<Protocol>,
     path: Option<String>,
     user_agent: Option<String>,
+    headers: Headers,
+    ja3: Option<String>,
+    ja4: Option<String>,
 }
 
 /// Text that asks nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?}: expected a URL, HOST, HOST:PORT, :PORT, udp:PORT or /PATH{why}")]
+#[error("{found:?}: expected a URL, HOST, HOST:PORT, :PORT, :PORT-PORT, udp:PORT or /PATH{why}")]
 pub struct QuestionError {
     found: String,
     why: String,
@@ -35,8 +47,23 @@ pub struct QuestionError {
 pub struct Answer<'c> {
     /// What the tables say.
     pub classification: Classification,
+    /// The row that says so.
+    pub entry: Option<&'c Entry>,
+    /// Fields that hold more than the service accepts.
+    pub over_limit: Vec<OverLimit>,
     /// The rows of the port table, where a port was asked for.
     pub ports: Vec<&'c PortUse>,
+}
+
+/// A field that holds more than its service accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverLimit {
+    /// Its name.
+    pub field: SmolStr,
+    /// What it holds.
+    pub value: SmolStr,
+    /// The most that is accepted.
+    pub most: u64,
 }
 
 impl Question {
@@ -82,15 +109,43 @@ impl Question {
         )
     }
 
-    /// Reads an example of a table: `[METHOD ]TARGET`, or `User-Agent: …`.
+    /// Reads an example of a table: `[METHOD ]TARGET`, `JA3: …`, `JA4: …`, or a header field, as
+    /// `User-Agent: …`.
     pub(crate) fn parse_example(text: &str) -> Result<Self, QuestionError> {
-        if let Some(user_agent) = text.strip_prefix("User-Agent: ") {
-            return Self::parse(None, None, Some(user_agent));
-        }
+        let target = |target| Self::parse(None, Some(target), None);
         match text.split_once(' ') {
+            None => target(text),
+            Some(("JA3:", ja3)) => Ok(Self::default().with_ja3(ja3)),
+            Some(("JA4:", ja4)) => Ok(Self::default().with_ja4(ja4)),
+            Some(("User-Agent:", agent)) => Self::parse(None, None, Some(agent)),
+            Some((name, _)) if name.ends_with(':') => Self::default().with_header(text),
             Some((method, target)) => Self::parse(Some(method), Some(target), None),
-            None => Self::parse(None, Some(text), None),
         }
+    }
+
+    /// The same, with a header field, as `Name: value`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn with_header(mut self, text: &str) -> Result<Self, QuestionError> {
+        let field = text.split_once(':').and_then(|(name, value)| {
+            Header::new(name.trim().to_owned(), value.trim().to_owned()).ok()
+        });
+        let field = field.ok_or_else(|| wrong(text, "; as a header field, `Name: value`"))?;
+        self.headers.push(field);
+        Ok(self)
+    }
+
+    /// The same, with the JA3 of a ClientHello.
+    #[must_use]
+    pub fn with_ja3(self, ja3: &str) -> Self {
+        Self { ja3: Some(ja3.trim().to_ascii_lowercase()), ..self }
+    }
+
+    /// The same, with the JA4 of a ClientHello.
+    #[must_use]
+    pub fn with_ja4(self, ja4: &str) -> Self {
+        Self { ja4: Some(ja4.trim().to_owned()), ..self }
     }
 
     /// The question in the catalog's form.
@@ -102,6 +157,9 @@ impl Question {
             port: self.port,
             path: self.path.as_deref(),
             user_agent: self.user_agent.as_deref(),
+            headers: (!self.headers.is_empty()).then_some(&self.headers),
+            ja3: self.ja3.as_deref(),
+            ja4: self.ja4.as_deref(),
             sni: None,
         }
     }
@@ -110,9 +168,12 @@ impl Question {
         let because = |error: &dyn fmt::Display| wrong(text, &format!(" ({error})"));
         let (protocol, text) = split_protocol(text);
         self.protocol = protocol;
-        if let Some(port) = text.strip_prefix(':') {
-            let port = port.parse().ok().filter(|&port| port != 0);
-            self.port = Some(port.ok_or_else(|| because(&"a port is a number from 1 to 65535"))?);
+        let range = text.strip_prefix(':').unwrap_or(text);
+        if text.starts_with(':') || parse_range(range).is_some() {
+            let ports =
+                parse_range(range).ok_or_else(|| because(&"a port is a number from 1 to 65535"))?;
+            self.ports = Some(ports);
+            self.port = (ports.0 == ports.1).then_some(ports.0);
         } else if text.starts_with('/') {
             self.path = Some(text.to_owned());
         } else if text.contains("://") {
@@ -132,18 +193,19 @@ impl Question {
         let authority = target.authority();
         self.host = Some(authority.host.clone());
         self.port = Some(authority.port);
+        self.ports = self.path.is_none().then_some((authority.port, authority.port));
     }
 }
 
 /// `tcp:3478` and `udp:3478` ask for the port of one protocol.
-fn split_protocol(text: &str) -> (Option<&'static str>, &str) {
-    match text.split_at_checked(3) {
-        Some((name, port)) if port.starts_with(':') && !port.starts_with("://") => {
-            let known = ["TCP", "UDP"].into_iter().find(|known| known.eq_ignore_ascii_case(name));
-            (known, if known.is_some() { port } else { text })
-        }
-        _ => (None, text),
-    }
+fn split_protocol(text: &str) -> (Option<Protocol>, &str) {
+    let known = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+    let named = text.split_at_checked(3).and_then(|(name, port)| {
+        let (_, protocol) =
+            known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        (port.starts_with(':') && !port.starts_with("://")).then_some((Some(protocol), port))
+    });
+    named.unwrap_or((None, text))
 }
 
 fn wrong(found: &str, why: &str) -> QuestionError {
@@ -151,17 +213,47 @@ fn wrong(found: &str, why: &str) -> QuestionError {
 }
 
 impl Catalog {
-    /// Answers a question. Port rows come along where a bare port or `HOST:PORT` was asked for.
+    /// Answers a question. Port rows come along where ports or `HOST:PORT` were asked for.
     #[must_use]
     pub fn explain(&self, question: &Question) -> Answer<'_> {
-        let asks_port = question.path.is_none();
-        let ports = question.port.filter(|_| asks_port).map(|port| self.ports(port));
-        let ports = ports
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|row| question.protocol.is_none_or(|protocol| row.protocol.contains(protocol)));
-        Answer { classification: self.classify(&question.query()), ports: ports.collect() }
+        let mut classification = self.classify(&question.query());
+        let ports: Vec<&PortUse> = match question.ports {
+            Some((first, last)) => self
+                .port_table()
+                .filter(|row| row.meets(first, last))
+                .filter(|row| question.protocol.is_none_or(|protocol| row.carries(protocol)))
+                .collect(),
+            None => Vec::new(),
+        };
+        if question.host.is_none() && classification.entry.is_none() && !ports.is_empty() {
+            tell_ports(&mut classification, &ports);
+        }
+        let entry = self.entry_of(&classification);
+        let over_limit = entry.map_or_else(Vec::new, |entry| over_limits(entry, &classification));
+        Answer { classification, entry, over_limit, ports }
     }
+}
+
+/// A bare port is what the port table says: the documented rows first.
+fn tell_ports(classification: &mut Classification, ports: &[&PortUse]) {
+    let documented = ports.iter().any(|row| row.documented);
+    let rows = ports.iter().filter(|row| row.documented == documented);
+    classification.platform =
+        rows.fold(classification.platform, |all, row| all.union(row.platform));
+    classification.category = Category::from("port-usage");
+    classification.documented = documented;
+}
+
+fn over_limits(entry: &Entry, classification: &Classification) -> Vec<OverLimit> {
+    let over =
+        |(field, &most): (&SmolStr, &u64)| {
+            let value = told(&classification.details, field)?;
+            // What is no number is for the service to refuse; too long a number is over any limit.
+            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            (is_number && value.parse().map_or(true, |value: u64| value > most))
+                .then(|| OverLimit { field: field.clone(), value: value.into(), most })
+        };
+    entry.limits.iter().filter_map(over).collect()
 }
 
 impl Serialize for Answer<'_> {
@@ -195,6 +287,24 @@ impl Serialize for Answer<'_> {
             map.serialize_entry("hash_ok", &hash_ok)?;
         }
         map.serialize_entry("fields", &Fields(said))?;
+        if let Some(entry) = self.entry {
+            if let Some(service) = &entry.service {
+                map.serialize_entry("service", service)?;
+            }
+            map.serialize_entry("source", &entry.source)?;
+            map.serialize_entry("confidence", &entry.confidence)?;
+            let flags = [
+                ("pinned", entry.pinned),
+                ("download", entry.download),
+                ("rewritable", entry.rewritable),
+            ];
+            for (flag, _) in flags.into_iter().filter(|(_, is_set)| *is_set) {
+                map.serialize_entry(flag, &true)?;
+            }
+        }
+        if !self.over_limit.is_empty() {
+            map.serialize_entry("over_limit", &self.over_limit)?;
+        }
         if !self.ports.is_empty() {
             map.serialize_entry("ports", &self.ports)?;
         }
@@ -204,64 +314,20 @@ impl Serialize for Answer<'_> {
 
 struct Fields<'a>(&'a Classification);
 
-impl Serialize for Fields<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.details.fields.iter().map(|(name, value)| (&**name, value)))
+impl Fields<'_> {
+    /// The fields, and what stands in the content id.
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let details = &self.0.details;
+        let content = details.content_id.as_deref().and_then(ContentId::parse);
+        let parts = content.map(|id| [("publisher", id.publisher), ("label", id.label)]);
+        let fields = details.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        fields.chain(parts.into_iter().flatten())
     }
 }
 
-/// The answer for a person.
-impl fmt::Display for Answer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = &self.classification;
-        let details = &said.details;
-        match &said.summary {
-            Some(summary) => writeln!(f, "{summary}")?,
-            None if self.ports.is_empty() => writeln!(f, "Nothing is known of this yet.")?,
-            None => {}
-        }
-        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "  {name:<12} {value}");
-        if said.entry.is_some() {
-            line("console", &said.platform)?;
-            line("category", &said.category)?;
-        }
-        if said.environment != Environment::Retail {
-            line("servers", &format_args!("{} (not retail)", said.environment))?;
-        }
-        let texts = [
-            ("title", &details.np_title_id.clone().or_else(|| details.title_id.clone())),
-            ("content", &details.content_id),
-            ("firmware", &details.firmware),
-            ("region", &details.region),
-        ];
-        for (name, value) in texts {
-            if let Some(value) = value {
-                line(name, value)?;
-            }
-        }
-        if let Some(fits) = details.hash_ok {
-            line("URL hash", if fits { &"fits the title" } else { &"does NOT fit the title" })?;
-        }
-        for (name, value) in &details.fields {
-            line(name, value)?;
-        }
-        if let Some(entry) = &said.entry {
-            let page = if said.documented { " (of the documented page)" } else { "" };
-            line("row", &format_args!("{entry}{page}"))?;
-        }
-        for port in &self.ports {
-            let range = if port.first == port.last {
-                port.first.to_string()
-            } else {
-                format!("{}-{}", port.first, port.last)
-            };
-            writeln!(
-                f,
-                "  {} {range}: {} {} [{}]",
-                port.protocol, port.usage, port.remarks, port.platform
-            )?;
-        }
-        Ok(())
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 
@@ -282,7 +348,9 @@ mod tests {
             assert!(error.contains("expected a URL"), "{error}");
         }
         let udp = read("udp:3478").unwrap();
-        assert_eq!((udp.port, udp.protocol), (Some(3478), Some("UDP")));
+        assert_eq!((udp.port, udp.protocol), (Some(3478), Some(Protocol::Udp)));
+        assert_eq!(read(":3478-3480").unwrap().ports, Some((3478, 3480)));
+        assert_eq!(read("3478").unwrap().port, Some(3478));
         assert!(Question::parse(None, None, None).is_err());
         assert!(Question::parse_line("GET http://a.example/").is_err());
         assert!(Question::parse_line("-\t-\tbtest/1.0\r\n").unwrap().user_agent.is_some());

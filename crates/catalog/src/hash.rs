@@ -2,6 +2,8 @@
 
 use aws_lc_rs::hmac;
 
+use crate::row::HashRule;
+
 /// A keyed hash of the tables.
 #[derive(Clone)]
 pub(crate) struct KeyedHash {
@@ -20,13 +22,49 @@ impl KeyedHash {
         Ok(Self { key: hmac::Key::new(algorithm, &key) })
     }
 
-    /// Whether `hash` (hex, either case) is that of `text`.
-    pub(crate) fn fits(&self, parts: &[&str], hash: &str) -> bool {
+    /// Whether `hash` (hex, either case) is what the rule asks for; `None` where the rule names
+    /// a field that is not known.
+    pub(crate) fn fits<'v>(
+        &self,
+        rule: &HashRule,
+        hash: &str,
+        value: impl Fn(&str) -> Option<&'v str>,
+    ) -> Option<bool> {
+        let tag = self.sign(rule, value)?;
+        let wanted = digits(tag.as_ref()).take(rule.digits.unwrap_or(usize::MAX));
+        Some(wanted.eq(hash.chars().map(|digit| digit.to_digit(16).unwrap_or(u32::MAX))))
+    }
+
+    /// The hash as the rule's service writes it.
+    pub(crate) fn text<'v>(
+        &self,
+        rule: &HashRule,
+        value: impl Fn(&str) -> Option<&'v str>,
+    ) -> Option<String> {
+        let tag = self.sign(rule, value)?;
+        let digits = digits(tag.as_ref()).take(rule.digits.unwrap_or(usize::MAX));
+        let text = digits.filter_map(|digit| char::from_digit(digit, 16));
+        Some(match rule.capitals {
+            true => text.map(|digit| digit.to_ascii_uppercase()).collect(),
+            false => text.collect(),
+        })
+    }
+
+    fn sign<'v>(
+        &self,
+        rule: &HashRule,
+        value: impl Fn(&str) -> Option<&'v str>,
+    ) -> Option<hmac::Tag> {
         let mut context = hmac::Context::with_key(&self.key);
-        for part in parts {
-            context.update(part.as_bytes());
+        let mut rest = rule.of.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}')?;
+            context.update(before.as_bytes());
+            context.update(value(name)?.as_bytes());
+            rest = after;
         }
-        octets(hash).is_some_and(|hash| context.sign().as_ref() == hash)
+        context.update(rest.as_bytes());
+        Some(context.sign())
     }
 }
 
@@ -34,6 +72,10 @@ impl std::fmt::Debug for KeyedHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeyedHash")
     }
+}
+
+fn digits(octets: &[u8]) -> impl Iterator<Item = u32> {
+    octets.iter().flat_map(|&octet| [u32::from(octet >> 4), u32::from(octet & 15)])
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {

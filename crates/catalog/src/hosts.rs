@@ -1,4 +1,10 @@
-//! What a row says of hosts, and under which name the row is found.
+//! What a row says of hosts, and the label map under which rows are found: from the last label
+//! of a host to its first, so that an unknown host ends the search early and a name that merely
+//! looks alike (`playstation.net.evil.example`) is never near.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
 
 use crate::pattern::Pattern;
 
@@ -45,12 +51,6 @@ impl HostMatch {
     }
 }
 
-/// The host itself and every name above it: `a.b.c`, `b.c`, `c`.
-pub(crate) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
-    let above = host.match_indices('.').map(|(dot, _)| &host[dot + 1..]);
-    std::iter::once(host).chain(above)
-}
-
 fn lower(text: &str) -> Result<Box<str>, String> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase())
         || text.starts_with('.')
@@ -59,4 +59,82 @@ fn lower(text: &str) -> Result<Box<str>, String> {
         return Err("a host name in small letters, without a dot at either end".into());
     }
     Ok(text.into())
+}
+
+/// Things filed under domains.
+#[derive(Debug)]
+pub(crate) struct LabelMap<T> {
+    nodes: Vec<Node<T>>,
+}
+
+#[derive(Debug)]
+struct Node<T> {
+    // The keys are ours, and a fixed seed makes every run the same.
+    below: HashMap<Box<str>, usize, FixedState>,
+    here: Option<T>,
+}
+
+impl<T> Default for LabelMap<T> {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl<T> Default for Node<T> {
+    fn default() -> Self {
+        Self { below: HashMap::with_hasher(FixedState::default()), here: None }
+    }
+}
+
+impl<T> LabelMap<T> {
+    pub(crate) fn insert(&mut self, domain: &str, thing: T) {
+        let mut at = 0;
+        for label in domain.rsplit('.') {
+            let next = self.nodes.len();
+            at = *self.nodes[at].below.entry(label.into()).or_insert(next);
+            if at == next {
+                self.nodes.push(Node::default());
+            }
+        }
+        self.nodes[at].here = Some(thing);
+    }
+
+    /// What is filed under the host itself and under every domain above it, the shortest domain
+    /// first; each with the length of its name.
+    #[inline]
+    pub(crate) fn above<'a>(&'a self, host: &str) -> impl Iterator<Item = (usize, &'a T)> {
+        let mut at = Some(0);
+        let mut taken = 0;
+        host.rsplit('.')
+            .map_while(move |label| {
+                at = self.nodes[at?].below.get(label).copied();
+                let node = &self.nodes[at?];
+                taken += label.len() + 1;
+                Some((taken - 1, node))
+            })
+            .filter_map(|(length, node)| Some((length, node.here.as_ref()?)))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().filter_map(|node| node.here.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_labels_from_the_end_find_their_things() {
+        let mut map = LabelMap::default();
+        for domain in ["example.net", "b.example.net", "net"] {
+            map.insert(domain, domain);
+        }
+        let found = |host: &str| map.above(host).map(|(_, domain)| *domain).collect::<Vec<_>>();
+        assert_eq!(found("a.b.example.net"), ["net", "example.net", "b.example.net"]);
+        assert_eq!(found("xexample.net"), ["net"]);
+        assert_eq!(found("example.net.evil.example"), [""; 0]);
+        assert_eq!(found(""), [""; 0]);
+        assert_eq!(map.above("x.b.example.net").last().map(|(length, _)| length), Some(13));
+    }
 }

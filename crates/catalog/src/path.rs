@@ -4,11 +4,18 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr2, memchr2_iter};
+
 /// The path without query and fragment, normalised (RFC 3986 6.2.2.2, 6.2.2.3). Double slashes
 /// are folded too, as the servers do.
 pub(crate) fn normalise(target: &str) -> Cow<'_, str> {
-    let path = &target[..target.find(['?', '#']).unwrap_or(target.len())];
-    if !path.contains('%') && !path.contains("//") && !path.contains("/.") {
+    let bytes = target.as_bytes();
+    let end = memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
+    let path = &target[..end];
+    let mut special = memchr2_iter(b'%', b'/', path.as_bytes());
+    let is_plain = special
+        .all(|at| bytes[at] == b'/' && !matches!(path.as_bytes().get(at + 1), Some(b'/' | b'.')));
+    if is_plain {
         return Cow::Borrowed(path);
     }
     Cow::Owned(fold_segments(&decode(path)))

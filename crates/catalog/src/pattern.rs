@@ -3,10 +3,15 @@
 //! Not regular expressions: a field knows its length or its alphabet, so that a pattern is read
 //! by people, costs nanoseconds and cannot run away on hostile text.
 
-use std::fmt;
-use std::sync::Arc;
+mod overlap;
+pub(crate) mod shape;
 
-use crate::title;
+use std::fmt;
+
+use consoletap_flow::SmolStr;
+use memchr::memmem::Finder;
+
+use self::shape::Run;
 
 /// How many fields one pattern may hold.
 const MOST_FIELDS: usize = 12;
@@ -25,39 +30,45 @@ pub(crate) struct Pattern {
     literal: usize,
 }
 
-/// The name or names of a field, and how to write its value.
+/// The name or names of a field, and how its value is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
-    pub(crate) names: Vec<Arc<str>>,
-    kind: Kind,
+    pub(crate) names: Vec<SmolStr>,
+    is_version: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Literal(Box<str>),
-    Field(Kind, usize),
+    /// Text of a shape; `open` where what follows could be taken by the field itself.
+    Field {
+        runs: Box<[Run]>,
+        index: usize,
+        open: bool,
+    },
+    /// One of some words.
+    OneOf(Vec<Box<str>>, usize),
+    /// `*` up to this text.
+    Seek(Box<Needle>),
     /// `*`: anything, or nothing.
     Any,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Text that is looked for.
+#[derive(Debug, Clone)]
+struct Needle(Finder<'static>);
+
+impl PartialEq for Needle {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.needle() == other.0.needle()
+    }
+}
+
+impl Eq for Needle {}
+
 enum Kind {
-    TitleId,
-    NpTitleId,
-    ContentId,
-    Hex(usize),
-    Digits,
-    Dotted,
-    Version,
-    Lower2,
-    Upper2,
-    Date,
-    Uuid,
-    Alnum(usize),
-    Word,
-    Segment,
-    Product,
-    Rest,
+    Shape(&'static [Run]),
+    Counted(Run),
     OneOf(Vec<Box<str>>),
 }
 
@@ -96,22 +107,24 @@ impl Pattern {
             }
         }
         pattern.push_literal(rest);
-        pattern.check_limits()?;
+        pattern.close()?;
         Ok(pattern)
     }
 
     fn push_literal(&mut self, text: &str) {
-        if !text.is_empty() {
-            self.literal += text.len();
+        if text.is_empty() {
+            return;
+        }
+        self.literal += text.len();
+        if let Some(any @ Token::Any) = self.tokens.last_mut() {
+            *any = Token::Seek(Box::new(Needle(Finder::new(text).into_owned())));
+        } else {
             self.tokens.push(Token::Literal(text.into()));
         }
     }
 
     fn push_field(&mut self, inner: &str) -> Result<(), InvalidPattern> {
-        let (names, kind) = match inner.split_once(':') {
-            Some((names, kind)) => (names, Kind::parse(kind)?),
-            None => (inner, Kind::of_name(inner)?),
-        };
+        let (names, kind) = inner.split_once(':').unwrap_or((inner, ""));
         let named = |name: &str| {
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
         };
@@ -121,25 +134,36 @@ impl Pattern {
             )));
         }
         let index = self.fields.len();
-        let names = names.split('+').map(Arc::from).collect();
-        self.fields.push(Field { names, kind: kind.clone() });
-        self.tokens.push(Token::Field(kind, index));
+        self.tokens.push(match Kind::parse(names, kind)? {
+            Kind::Shape(runs) => Token::Field { runs: runs.into(), index, open: false },
+            Kind::Counted(run) => Token::Field { runs: [run].into(), index, open: false },
+            Kind::OneOf(words) => Token::OneOf(words, index),
+        });
+        let names = names.split('+').map(SmolStr::from).collect();
+        self.fields.push(Field { names, is_version: kind == "version" });
         Ok(())
     }
 
-    fn check_limits(&self) -> Result<(), InvalidPattern> {
+    /// Finds the open-ended fields, and holds the pattern to its limits.
+    fn close(&mut self) -> Result<(), InvalidPattern> {
         if self.fields.len() > MOST_FIELDS {
             return Err(InvalidPattern(format!("at most {MOST_FIELDS} fields in a pattern")));
         }
-        let open = self.tokens.iter().enumerate().filter(|&(index, token)| {
-            let next = self.tokens.get(index + 1);
-            match token {
-                Token::Any => next.is_some(),
-                Token::Field(kind, _) => kind.is_open_before(next),
-                Token::Literal(_) => false,
+        let mut count = 0;
+        for at in 0..self.tokens.len() {
+            let (before, after) = self.tokens.split_at_mut(at + 1);
+            let next = after.first();
+            match &mut before[at] {
+                Token::Field { runs, open, .. } => {
+                    *open = is_open(runs, next);
+                    count += usize::from(*open);
+                }
+                Token::Any => count += usize::from(next.is_some()),
+                Token::Seek(_) => count += 1,
+                Token::Literal(_) | Token::OneOf(..) => {}
             }
-        });
-        if open.count() > MOST_OPEN {
+        }
+        if count > MOST_OPEN {
             return Err(InvalidPattern(format!(
                 "at most {MOST_OPEN} open-ended fields (`*`, word, segment, product) before other text"
             )));
@@ -149,7 +173,8 @@ impl Pattern {
 
     /// The bytes that stand to the letter, and how many fields pin their text down.
     pub(crate) fn specificity(&self) -> usize {
-        let any = self.tokens.iter().filter(|token| matches!(token, Token::Any)).count();
+        let any = |token: &&Token| matches!(token, Token::Any | Token::Seek(_));
+        let any = self.tokens.iter().filter(any).count();
         (self.literal * 4 + self.fields.len() * 2).saturating_sub(any)
     }
 
@@ -165,6 +190,8 @@ impl Pattern {
     pub(crate) fn suffix(&self) -> &str {
         match self.tokens.last() {
             Some(Token::Literal(text)) => text,
+            // Made of text; to be safe, an empty suffix is one, too.
+            Some(Token::Seek(needle)) => std::str::from_utf8(needle.0.needle()).unwrap_or(""),
             _ => "",
         }
     }
@@ -172,6 +199,11 @@ impl Pattern {
     /// Whether it holds no field and no `*`.
     pub(crate) fn is_literal(&self) -> bool {
         self.tokens.iter().all(|token| matches!(token, Token::Literal(_)))
+    }
+
+    /// Whether its text may stand anywhere (`*text*`).
+    pub(crate) fn is_sought(&self) -> bool {
+        matches!(self.tokens.first(), Some(Token::Seek(_) | Token::Any))
     }
 
     /// Reads a whole text; the captures mean nothing when it does not fit.
@@ -184,15 +216,77 @@ impl Pattern {
         read(&self.tokens, text, &mut captures).then_some(captures)
     }
 
-    /// The fields with what they held.
+    /// The fields with what they held, as people write it: `0118` is 01.18.
     pub(crate) fn fields<'p, 't>(
         &'p self,
         captures: &Captures<'t>,
-    ) -> impl Iterator<Item = (&'p Arc<str>, String)> + use<'p, 't> {
+    ) -> impl Iterator<Item = (&'p SmolStr, SmolStr)> + use<'p, 't> {
         let values = captures.0;
         self.fields.iter().zip(values).flat_map(|(field, value)| {
-            field.names.iter().map(move |name| (name, field.kind.written(value)))
+            let value = match value.as_bytes() {
+                &[a, b, c, d] if field.is_version => {
+                    SmolStr::from_iter([a, b, b'.', c, d].map(char::from))
+                }
+                _ => SmolStr::new(value),
+            };
+            field.names.iter().map(move |name| (name, value.clone()))
         })
+    }
+
+    /// How many names its fields have.
+    pub(crate) fn name_count(&self) -> usize {
+        self.fields.iter().map(|field| field.names.len()).sum()
+    }
+
+    /// The names of its fields.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &SmolStr> {
+        self.fields.iter().flat_map(|field| &field.names)
+    }
+
+    /// Writes the text that has these values in its fields; the error is the first field whose
+    /// value is not known or does not fit, or `*`.
+    pub(crate) fn write<'v>(
+        &self,
+        value: impl Fn(&str) -> Option<&'v str>,
+    ) -> Result<String, String> {
+        let known = |index: usize| {
+            let names = &self.fields[index].names;
+            let known = names.iter().find_map(|name| value(name));
+            known.ok_or_else(|| names.first().map(ToString::to_string).unwrap_or_default())
+        };
+        let mut text = String::new();
+        for token in &self.tokens {
+            match token {
+                Token::Literal(literal) => text.push_str(literal),
+                Token::Field { runs, index, .. } => {
+                    let value = known(*index)?;
+                    if !shape::is(runs, value) {
+                        return Err(self.fields[*index].names[0].to_string());
+                    }
+                    text.push_str(value);
+                }
+                Token::OneOf(words, index) => {
+                    let value = known(*index)?;
+                    if !words.iter().any(|word| **word == *value) {
+                        return Err(self.fields[*index].names[0].to_string());
+                    }
+                    text.push_str(value);
+                }
+                Token::Seek(_) | Token::Any => return Err("*".to_owned()),
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Whether the text that follows could also be taken by the field itself. Only a run without an
+/// end leaves a choice.
+fn is_open(runs: &[Run], next: Option<&Token>) -> bool {
+    let Some(Run { set, most: None, .. }) = runs.last() else { return false };
+    match next {
+        None => false,
+        Some(Token::Literal(text)) => text.bytes().next().is_some_and(|byte| set.contains(byte)),
+        Some(_) => true,
     }
 }
 
@@ -202,20 +296,24 @@ fn read<'t>(tokens: &[Token], text: &'t str, captures: &mut Captures<'t>) -> boo
         Token::Literal(literal) => {
             text.strip_prefix(&**literal).is_some_and(|after| read(rest, after, captures))
         }
-        Token::Any => read_any(rest, text, captures),
-        Token::Field(Kind::OneOf(words), index) => words.iter().any(|word| {
+        Token::Any if rest.is_empty() => true,
+        Token::Any => text
+            .char_indices()
+            .map(|(at, _)| at)
+            .chain([text.len()])
+            .take(MOST_TRIES)
+            .any(|at| read(rest, &text[at..], captures)),
+        Token::Seek(needle) if rest.is_empty() => text.as_bytes().ends_with(needle.0.needle()),
+        Token::Seek(needle) => seek(needle, rest, text, captures),
+        Token::OneOf(words, index) => words.iter().any(|word| {
             text.strip_prefix(&**word).is_some_and(|after| {
                 captures.0[*index] = &text[..word.len()];
                 read(rest, after, captures)
             })
         }),
-        Token::Field(kind, index) => {
-            let Some(longest) = kind.longest(text) else { return false };
-            let shortest = if kind.is_open_before(rest.first()) {
-                longest.saturating_sub(MOST_TRIES).max(1)
-            } else {
-                longest
-            };
+        Token::Field { runs, index, open } => {
+            let Some(longest) = shape::longest(runs, text.as_bytes()) else { return false };
+            let shortest = if *open { longest.saturating_sub(MOST_TRIES).max(1) } else { longest };
             (shortest..=longest).rev().filter(|&len| text.is_char_boundary(len)).any(|len| {
                 captures.0[*index] = &text[..len];
                 read(rest, &text[len..], captures)
@@ -224,62 +322,52 @@ fn read<'t>(tokens: &[Token], text: &'t str, captures: &mut Captures<'t>) -> boo
     }
 }
 
-fn read_any<'t>(rest: &[Token], text: &'t str, captures: &mut Captures<'t>) -> bool {
-    match rest.first() {
-        None => true,
-        Some(Token::Literal(literal)) => text
-            .match_indices(&**literal)
-            .take(MOST_TRIES)
-            .any(|(at, _)| read(&rest[1..], &text[at + literal.len()..], captures)),
-        Some(_) => text
-            .char_indices()
-            .map(|(at, _)| at)
-            .chain([text.len()])
-            .take(MOST_TRIES)
-            .any(|at| read(rest, &text[at..], captures)),
+/// Tries every place of the text, also those that overlap.
+fn seek<'t>(needle: &Needle, rest: &[Token], text: &'t str, captures: &mut Captures<'t>) -> bool {
+    let length = needle.0.needle().len();
+    let mut from = 0;
+    for _ in 0..MOST_TRIES {
+        let Some(at) = needle.0.find(&text.as_bytes()[from..]) else { return false };
+        if read(rest, &text[from + at + length..], captures) {
+            return true;
+        }
+        from += at + 1;
     }
+    false
 }
 
 impl Kind {
-    fn of_name(name: &str) -> Result<Self, InvalidPattern> {
-        Ok(match name {
-            "title_id" => Self::TitleId,
-            "np_title_id" => Self::NpTitleId,
-            "content_id" => Self::ContentId,
-            _ => {
-                return Err(InvalidPattern(format!(
-                    "`{{{name}:KIND}}`; only title_id, np_title_id and content_id need no kind"
-                )));
-            }
-        })
-    }
-
-    fn parse(text: &str) -> Result<Self, InvalidPattern> {
+    fn parse(names: &str, text: &str) -> Result<Self, InvalidPattern> {
         let counted = |prefix: &str| {
             let count = text.strip_prefix(prefix)?.parse().ok()?;
             (1..=128).contains(&count).then_some(count)
         };
-        Ok(match text {
-            "title-id" => Self::TitleId,
-            "np-title-id" => Self::NpTitleId,
-            "content-id" => Self::ContentId,
-            "digits" => Self::Digits,
-            "dotted" => Self::Dotted,
-            "version" => Self::Version,
-            "cc" => Self::Lower2,
-            "CC" => Self::Upper2,
-            "date" => Self::Date,
-            "uuid" => Self::Uuid,
-            "word" => Self::Word,
-            "segment" => Self::Segment,
-            "product" => Self::Product,
-            "rest" => Self::Rest,
+        Ok(Self::Shape(match (text, names) {
+            ("title-id", _) | ("", "title_id") => shape::TITLE_ID,
+            ("np-title-id", _) | ("", "np_title_id") => shape::NP_TITLE_ID,
+            ("content-id", _) | ("", "content_id") => shape::CONTENT_ID,
+            ("", _) => {
+                return Err(InvalidPattern(format!(
+                    "`{{{names}:KIND}}`; only title_id, np_title_id and content_id need no kind"
+                )));
+            }
+            ("digits", _) => shape::DIGITS,
+            ("dotted", _) => shape::DOTTED_DIGITS,
+            ("version", _) => shape::VERSION,
+            ("cc", _) => shape::LOWER_2,
+            ("CC", _) => shape::UPPER_2,
+            ("date", _) => shape::DATE,
+            ("uuid", _) => shape::UUID,
+            ("word", _) => shape::WORDS,
+            ("segment", _) => shape::SEGMENT,
+            ("product", _) => shape::PRODUCT,
+            ("rest", _) => shape::REST,
             _ if text.contains('|') && text.split('|').all(|word| !word.is_empty()) => {
-                Self::OneOf(text.split('|').map(Box::from).collect())
+                return Ok(Self::OneOf(text.split('|').map(Box::from).collect()));
             }
             _ => match (counted("hex"), counted("alnum")) {
-                (Some(count), _) => Self::Hex(count),
-                (None, Some(count)) => Self::Alnum(count),
+                (Some(count), _) => return Ok(Self::Counted(shape::hex(count))),
+                (None, Some(count)) => return Ok(Self::Counted(shape::alnum(count))),
                 (None, None) => {
                     return Err(InvalidPattern(format!(
                         "a kind of field (title-id, np-title-id, content-id, hexN, alnumN, digits, \
@@ -288,84 +376,7 @@ impl Kind {
                     )));
                 }
             },
-        })
-    }
-
-    /// Whether the text that follows could also be taken by the field itself.
-    fn is_open_before(&self, next: Option<&Token>) -> bool {
-        let takes = |byte: u8| match self {
-            Self::Word => byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-',
-            Self::Segment => byte != b'/',
-            Self::Product => byte != b' ',
-            Self::Digits => byte.is_ascii_digit(),
-            Self::Dotted => byte.is_ascii_digit() || byte == b'.',
-            Self::Rest => true,
-            _ => false,
-        };
-        match next {
-            None => false,
-            Some(Token::Literal(text)) => text.bytes().next().is_some_and(takes),
-            Some(_) => matches!(
-                self,
-                Self::Word
-                    | Self::Segment
-                    | Self::Product
-                    | Self::Digits
-                    | Self::Dotted
-                    | Self::Rest
-            ),
-        }
-    }
-
-    /// The most that the field takes from the start of the text.
-    fn longest(&self, text: &str) -> Option<usize> {
-        let bytes = text.as_bytes();
-        let fixed =
-            |len: usize, fits: fn(&[u8]) -> bool| bytes.get(..len).is_some_and(fits).then_some(len);
-        let run = |fits: fn(&u8) -> bool| {
-            let len = bytes.iter().take_while(|byte| fits(byte)).count();
-            (len > 0).then_some(len)
-        };
-        match self {
-            Self::TitleId => fixed(9, title::is_title_id),
-            Self::NpTitleId => fixed(12, title::is_np_title_id),
-            Self::ContentId => fixed(36, title::is_content_id),
-            Self::Hex(len) => fixed(*len, |text| text.iter().all(u8::is_ascii_hexdigit)),
-            Self::Alnum(len) => fixed(*len, |text| text.iter().all(u8::is_ascii_alphanumeric)),
-            Self::Version => fixed(4, |text| text.iter().all(u8::is_ascii_digit)),
-            Self::Lower2 => fixed(2, |text| text.iter().all(u8::is_ascii_lowercase)),
-            Self::Upper2 => fixed(2, |text| text.iter().all(u8::is_ascii_uppercase)),
-            Self::Date => fixed(9, |text| {
-                text.iter().enumerate().all(|(at, byte)| match at {
-                    4 => *byte == b'_',
-                    _ => byte.is_ascii_digit(),
-                })
-            }),
-            Self::Uuid => fixed(36, |text| {
-                text.iter().enumerate().all(|(at, byte)| match at {
-                    8 | 13 | 18 | 23 => *byte == b'-',
-                    _ => byte.is_ascii_hexdigit(),
-                })
-            }),
-            Self::Digits => run(u8::is_ascii_digit),
-            Self::Dotted => run(|byte| byte.is_ascii_digit() || *byte == b'.'),
-            Self::Word => run(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)),
-            Self::Segment => run(|byte| *byte != b'/'),
-            Self::Product => run(|byte| *byte != b' '),
-            Self::Rest => Some(text.len()),
-            // Tried word by word in `read`.
-            Self::OneOf(_) => None,
-        }
-    }
-
-    /// The value as people write it: `0118` is 01.18.
-    fn written(&self, value: &str) -> String {
-        match self {
-            Self::Version if value.len() == 4 && value.is_ascii() => {
-                format!("{}.{}", &value[..2], &value[2..])
-            }
-            _ => value.to_owned(),
-        }
+        }))
     }
 }
 
@@ -376,7 +387,8 @@ mod tests {
     fn fields(pattern: &str, text: &str) -> Option<Vec<(String, String)>> {
         let pattern = Pattern::parse(pattern).unwrap();
         let captures = pattern.read(text)?;
-        Some(pattern.fields(&captures).map(|(name, value)| (name.to_string(), value)).collect())
+        let fields = pattern.fields(&captures);
+        Some(fields.map(|(name, value)| (name.to_string(), value.to_string())).collect())
     }
 
     #[test]
@@ -396,6 +408,28 @@ mod tests {
         assert_eq!(fields("*b/{v:dotted} (X)*", "a b/1.2 (X) c").unwrap()[0].1, "1.2");
         assert_eq!(fields("/{id:segment}/x", "/a/b/x"), None);
         assert_eq!(fields("/{id:hex4}/x", "/12é/x"), None);
+        for text in ["/abab", "/ab", "/xab"] {
+            assert!(fields("/*ab", text).is_some(), "{text}");
+        }
+        assert!(fields("/*aa", "/aaa").is_some());
+        assert_eq!(fields("*aa{x:digits}", "aaa1").unwrap()[0].1, "1");
+    }
+
+    #[test]
+    fn a_pattern_writes_what_it_reads() {
+        let pattern = Pattern::parse("/{env:word}/{title_id}/{kind:a|b}-ver.xml").unwrap();
+        let value = |name: &str| match name {
+            "env" => Some("np"),
+            "title_id" => Some("CUSA00001"),
+            "kind" => Some("b"),
+            _ => None,
+        };
+        let text = pattern.write(value).unwrap();
+        assert_eq!(text, "/np/CUSA00001/b-ver.xml");
+        assert!(pattern.read(&text).is_some());
+        let wrong = |name: &str| if name == "title_id" { Some("CUSA1") } else { value(name) };
+        assert_eq!(pattern.write(wrong), Err("title_id".to_owned()));
+        assert_eq!(Pattern::parse("/*").unwrap().write(value), Err("*".to_owned()));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct PortUse {
     pub documented: bool,
     /// Where the knowledge comes from.
     #[serde(skip)]
-    pub source: String,
+    pub source: std::sync::Arc<str>,
 }
 
 impl PortUse {
@@ -31,6 +31,29 @@ impl PortUse {
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
+    }
+}
+
+/// What a packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl PortUse {
+    /// Whether the row's range and this one share a port.
+    pub(crate) fn meets(&self, first: u16, last: u16) -> bool {
+        self.first <= last && first <= self.last
+    }
+
+    /// Whether packets of this protocol are meant. What the source calls "TCP over UDP-P2P" is
+    /// UDP on the wire.
+    pub(crate) fn carries(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Udp => self.protocol.contains("UDP"),
+            Protocol::Tcp => self.protocol.contains("TCP") && !self.protocol.contains("over UDP"),
+        }
     }
 }
 

@@ -1,18 +1,19 @@
-//! The tables as they are written in TOML, and how they become rows. Errors name file and line.
+//! The tables as they are written in TOML. Errors name file and line.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use consoletap_flow::{Category, EntryId, Platforms};
-use serde::Deserialize;
+use consoletap_flow::Platforms;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use crate::entry::{Confidence, Entry, Secrets};
+use crate::entry::{Confidence, Place, Secrets};
 use crate::error::CatalogError;
 use crate::hash::KeyedHash;
-use crate::hosts::HostMatch;
-use crate::pattern::Pattern;
 use crate::ports::{PortUse, parse_range};
+use crate::row::{HashRule, Row};
 
 /// What one file holds, compiled.
 #[derive(Debug, Default)]
@@ -22,96 +23,91 @@ pub(crate) struct Table {
     pub(crate) keys: BTreeMap<String, KeyedHash>,
 }
 
-/// A compiled row: what is told of it, and when it matches.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    pub(crate) entry: Entry,
-    pub(crate) place: Place,
-    pub(crate) hosts: Vec<(Box<str>, HostMatch)>,
-    pub(crate) paths: Vec<Pattern>,
-    pub(crate) agents: Vec<Pattern>,
-    pub(crate) path_alone: bool,
-    pub(crate) method: Option<String>,
-    pub(crate) port: Option<u16>,
-    pub(crate) environment: Option<String>,
-    pub(crate) fields: Vec<(Arc<str>, String)>,
-    pub(crate) query: Vec<Arc<str>>,
-    pub(crate) hash: Option<HashRule>,
-}
-
-/// Where a row is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) file: Arc<str>,
-    pub(crate) line: usize,
-}
-
-/// Which hash a field must hold: a key of the tables, over text with fields in braces.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HashRule {
-    pub(crate) key: String,
-    pub(crate) of: String,
-    pub(crate) field: String,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileText {
-    /// Stands in for the `source` of rows that give none.
+    /// These three stand in for the same key of rows that do not give it.
     #[serde(default)]
-    source: String,
+    source: Arc<str>,
+    platform: Option<Spanned<String>>,
     #[serde(default)]
-    entry: Vec<Spanned<RowText>>,
+    confidence: Confidence,
+    /// Names of what is secret, for rows that say `secret = "NAME"`.
+    #[serde(default)]
+    secrets: BTreeMap<String, Arc<Secrets>>,
+    #[serde(default)]
+    entry: Vec<RowText>,
     #[serde(default)]
     port: Vec<Spanned<PortText>>,
     #[serde(default)]
     key: BTreeMap<String, Spanned<KeyText>>,
 }
 
+/// What stands in for a key that a row does not give.
+pub(crate) struct Defaults {
+    pub(crate) source: Arc<str>,
+    pub(crate) platform: Platforms,
+    pub(crate) confidence: Confidence,
+    pub(crate) secrets: BTreeMap<String, Arc<Secrets>>,
+}
+
+/// A row as it is written; `docs/catalog.md` explains the keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RowText {
-    id: Spanned<String>,
+pub(crate) struct RowText {
+    pub(crate) id: Spanned<String>,
     #[serde(default)]
-    host: OneOrMany,
+    pub(crate) host: OneOrMany,
     #[serde(default)]
-    path: OneOrMany,
+    pub(crate) path: OneOrMany,
     #[serde(default)]
-    path_alone: bool,
+    pub(crate) path_alone: bool,
     #[serde(default)]
-    user_agent: OneOrMany,
-    method: Option<String>,
-    port: Option<u16>,
-    environment: Option<String>,
-    document: Option<String>,
+    pub(crate) user_agent: OneOrMany,
+    /// `Name`, or `Name: PATTERN`.
     #[serde(default)]
-    platform: Option<Spanned<String>>,
-    category: String,
-    service: Option<String>,
-    summary: String,
-    source: Option<String>,
+    pub(crate) header: OneOrMany,
     #[serde(default)]
-    confidence: Confidence,
+    pub(crate) ja3: OneOrMany,
     #[serde(default)]
-    documented: bool,
+    pub(crate) ja4: OneOrMany,
+    pub(crate) method: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) environment: Option<String>,
+    pub(crate) document: Option<String>,
+    pub(crate) nonretail: Option<String>,
+    pub(crate) platform: Option<String>,
+    pub(crate) category: String,
+    pub(crate) service: Option<String>,
+    pub(crate) summary: String,
+    pub(crate) source: Option<Arc<str>>,
+    pub(crate) confidence: Option<Confidence>,
     #[serde(default)]
-    pinned: bool,
+    pub(crate) documented: bool,
     #[serde(default)]
-    secret: Secrets,
+    pub(crate) pinned: bool,
     #[serde(default)]
-    download: bool,
+    pub(crate) secret: SecretText,
     #[serde(default)]
-    rewritable: bool,
+    pub(crate) noise: Vec<String>,
     #[serde(default)]
-    format: Vec<String>,
+    pub(crate) download: bool,
     #[serde(default)]
-    examples: Vec<String>,
+    pub(crate) rewritable: bool,
     #[serde(default)]
-    fields: BTreeMap<String, String>,
+    pub(crate) limits: BTreeMap<String, u64>,
     #[serde(default)]
-    query: Vec<String>,
-    hash: Option<HashRule>,
+    pub(crate) defaults: BTreeMap<String, String>,
+    pub(crate) underivable: Option<String>,
+    #[serde(default)]
+    pub(crate) format: Vec<String>,
+    #[serde(default)]
+    pub(crate) examples: Vec<String>,
+    #[serde(default)]
+    pub(crate) fields: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) query: Vec<String>,
+    pub(crate) hash: Option<HashRule>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +121,7 @@ struct PortText {
     platform: Platforms,
     #[serde(default)]
     documented: bool,
-    source: Option<String>,
+    source: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -135,22 +131,74 @@ struct KeyText {
     hex: String,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(untagged)]
-enum OneOrMany {
-    #[default]
-    None,
-    One(String),
-    Many(Vec<String>),
+/// A text, or a list of them.
+#[derive(Default)]
+pub(crate) struct OneOrMany(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand: serde's `untagged` reads everything into a buffer first, which is felt over
+        // hundreds of rows.
+        struct Texts;
+
+        impl<'de> Visitor<'de> for Texts {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany(texts))
+            }
+        }
+
+        deserializer.deserialize_any(Texts)
+    }
 }
 
-impl OneOrMany {
-    fn as_slice(&self) -> &[String] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
+/// What is secret: the name of a set of the file, or the set itself.
+pub(crate) enum SecretText {
+    Named(String),
+    Given(Secrets),
+}
+
+impl Default for SecretText {
+    fn default() -> Self {
+        Self::Given(Secrets::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = SecretText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a [secrets] table, or lists of names by query, form, header, json and xml")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText::Named(text.to_owned()))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<SecretText, A::Error> {
+                Secrets::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(SecretText::Given)
+            }
         }
+
+        deserializer.deserialize_any(Text)
     }
 }
 
@@ -162,16 +210,31 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Table, CatalogError> {
         message: error.message().to_owned(),
     })?;
     let name: Arc<str> = name.into();
-    let place = |at: usize| Place { file: Arc::clone(&name), line: line_of(text, at) };
+    let mut lines = Lines { text, at: 0, line: 1 };
     let mut table = Table::default();
+    let platform = match &file.platform {
+        None => Platforms::UNKNOWN,
+        Some(written) => written.get_ref().parse().map_err(|error| {
+            let line = line_of(text, written.span().start);
+            Place { file: Arc::clone(&name), line }.error(format!("{error}"))
+        })?,
+    };
+    let defaults = Defaults {
+        source: file.source,
+        platform,
+        confidence: file.confidence,
+        secrets: file.secrets,
+    };
     for row in file.entry {
-        let row = row.into_inner();
-        let place = place(row.id.span().start);
-        table.rows.push(compile(row, &file.source, place.clone()).map_err(|m| place.error(m))?);
+        let place = Place { file: Arc::clone(&name), line: lines.of(row.id.span().start) };
+        let row = Row::compile(row, &defaults, place.clone()).map_err(|m| place.error(m))?;
+        table.rows.push(row);
     }
+    let place = |at: usize| Place { file: Arc::clone(&name), line: line_of(text, at) };
     for port in file.port {
         let place = place(port.span().start);
-        table.ports.push(port_use(port.into_inner(), &file.source).map_err(|m| place.error(m))?);
+        let port = port_use(port.into_inner(), &defaults.source).map_err(|m| place.error(m))?;
+        table.ports.push(port);
     }
     for (id, key) in file.key {
         let place = place(key.span().start);
@@ -189,73 +252,7 @@ impl Place {
     }
 }
 
-fn compile(row: RowText, source: &str, place: Place) -> Result<Row, String> {
-    let id = row.id.get_ref();
-    if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-        return Err(format!("id `{id}`: expected letters, digits, `-`, `_` and `.`"));
-    }
-    let says = |what: &str, text: &str, want: &dyn std::fmt::Display| {
-        format!("row `{id}`: {what} `{text}`: expected {want}")
-    };
-    let patterns = |what: &str, texts: &OneOrMany| {
-        let parse = |text: &String| Pattern::parse(text).map_err(|want| says(what, text, &want));
-        texts.as_slice().iter().map(parse).collect::<Result<Vec<_>, _>>()
-    };
-    let paths = patterns("path", &row.path)?;
-    if let Some(text) = row.path.as_slice().iter().find(|path| !path.starts_with(['/', '*'])) {
-        return Err(says("path", text, &"a path from its first `/`"));
-    }
-    let agents = patterns("user_agent", &row.user_agent)?;
-    let hosts = row.host.as_slice().iter();
-    let hosts = hosts
-        .map(|text| HostMatch::parse(text).map_err(|want| says("host", text, &want)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let by_path = !paths.is_empty() && row.path_alone;
-    let by_agent = !agents.is_empty() && paths.is_empty();
-    let can_match = !hosts.is_empty() || by_path || by_agent || row.document.is_some();
-    if !can_match {
-        return Err(format!(
-            "row `{id}`: expected a host, a user_agent, a document, or a path with `path_alone = true`"
-        ));
-    }
-    let platform = match &row.platform {
-        None => Platforms::UNKNOWN,
-        Some(text) => text.get_ref().parse().map_err(|error| format!("row `{id}`: {error}"))?,
-    };
-    let entry = Entry {
-        id: EntryId(id.as_str().into()),
-        platform,
-        category: Category::from(&*row.category),
-        service: row.service,
-        summary: row.summary.into(),
-        source: row.source.unwrap_or_else(|| source.to_owned()),
-        confidence: row.confidence,
-        documented: row.documented,
-        pinned: row.pinned,
-        secret: row.secret,
-        download: row.download,
-        rewritable: row.rewritable,
-        document: row.document,
-        format: row.format,
-        examples: row.examples,
-    };
-    Ok(Row {
-        entry,
-        place,
-        hosts,
-        paths,
-        agents,
-        path_alone: row.path_alone,
-        method: row.method,
-        port: row.port,
-        environment: row.environment,
-        fields: row.fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        query: row.query.into_iter().map(Arc::from).collect(),
-        hash: row.hash,
-    })
-}
-
-fn port_use(row: PortText, source: &str) -> Result<PortUse, String> {
+fn port_use(row: PortText, source: &Arc<str>) -> Result<PortUse, String> {
     let (first, last) = parse_range(&row.range).ok_or_else(|| {
         format!("range `{}`: expected a port or FIRST-LAST, from 1 to 65535", row.range)
     })?;
@@ -267,12 +264,30 @@ fn port_use(row: PortText, source: &str) -> Result<PortUse, String> {
         remarks: row.remarks,
         platform: row.platform,
         documented: row.documented,
-        source: row.source.unwrap_or_else(|| source.to_owned()),
+        source: row.source.unwrap_or_else(|| Arc::clone(source)),
     })
 }
 
+/// Counts lines on the way through a text: rows come in order, and so each line is counted once.
+struct Lines<'t> {
+    text: &'t str,
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, at: usize) -> usize {
+        if at < self.at {
+            return line_of(self.text, at);
+        }
+        self.line += line_of(&self.text[self.at..], at - self.at) - 1;
+        self.at = at;
+        self.line
+    }
+}
+
 fn line_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
+    memchr::memchr_iter(b'\n', &text.as_bytes()[..at.min(text.len())]).count() + 1
 }
 
 #[cfg(test)]
@@ -286,15 +301,39 @@ mod tests {
             ("host = \"a.b\"\npath = \"/{x}\"", "need no kind"),
             ("host = \"a.b\"\ncolour = 1", "unknown field `colour`"),
             ("host = \"a.b\"\nplatform = \"ps9\"", "is no platform"),
+            ("host = 7", "a text or a list of texts"),
+            ("host = \"a.b\"\nheader = \"a b\"", "a header name"),
+            ("ja3 = \"12\"", "32 small hex digits"),
+            ("ja4 = \"t13d\"", "as t12d260500_f64c77d06cfa_b289314254d8"),
             ("path = \"/x\"", "path_alone"),
+            ("host = \"a.b\"\nsecret = \"no\"", "the name of a [secrets] table"),
+            ("host = \"a.b\"\nlimits = { w = 3 }", "`w` is no field"),
+            ("host = \"A.b\"", "small letters"),
         ];
         for (row, want) in rows {
-            let text =
-                format!("\n[[entry]]\nid = \"x\"\ncategory = \"c\"\nsummary = \"s\"\n{row}\n");
+            let text = format!(
+                "\n[[entry]]\nid = \"a\"\nhost=\"a.b\"\ncategory = \"c\"\nsummary = \"s\"\n\n[[entry]]\nid = \"x\"\ncategory = \"c\"\nsummary = \"s\"\n{row}\n"
+            );
             let error = parse("my.toml", &text).unwrap_err().to_string();
-            assert!(error.starts_with("my.toml:"), "{error}");
+            let line = error.strip_prefix("my.toml:").and_then(|rest| rest.split(':').next());
+            let line: usize = line.and_then(|line| line.parse().ok()).expect("a line");
+            assert!((9..=13).contains(&line), "{error}");
             assert!(error.contains(want), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_may_say_once_what_its_rows_share() {
+        let row = "[[entry]]\nid = \"x\"\nhost=\"a.b\"\ncategory = \"c\"\nsummary = \"s\"\n";
+        let head = "source = \"me\"\nplatform = \"ps4\"\nconfidence = \"unconfirmed\"\n";
+        let table = parse("t", &format!("{head}{row}")).unwrap();
+        let entry = &table.rows[0].entry;
+        assert_eq!((&*entry.source, &*entry.platform.to_string()), ("me", "ps4"));
+        assert_eq!(entry.confidence, Confidence::Unconfirmed);
+        let table = parse("t", &format!("{head}{row}confidence = \"verified\"\n")).unwrap();
+        assert_eq!(table.rows[0].entry.confidence, Confidence::Verified);
+        let error = parse("t", "platform = \"ps9\"").unwrap_err().to_string();
+        assert!(error.starts_with("t:1: \"ps9\" is no platform"), "{error}");
     }
 
     proptest::proptest! {

@@ -100,15 +100,15 @@ fn check_item(vector: &Vector<'_>, said: &Classification, item: &str) {
 fn told(said: &Classification, key: &str) -> Option<String> {
     let details = &said.details;
     match key {
-        "title_id" => details.title_id.clone(),
-        "np_title_id" => details.np_title_id.clone(),
-        "content_id" => details.content_id.clone(),
-        "firmware" => details.firmware.clone(),
-        "region" => details.region.clone(),
+        "title_id" => details.title_id.as_ref().map(ToString::to_string),
+        "np_title_id" => details.np_title_id.as_ref().map(ToString::to_string),
+        "content_id" => details.content_id.as_ref().map(ToString::to_string),
+        "firmware" => details.firmware.as_ref().map(ToString::to_string),
+        "region" => details.region.as_ref().map(ToString::to_string),
         "hash_ok" => details.hash_ok.map(|fits| fits.to_string()),
         _ => {
             let field = details.fields.iter().find(|(name, _)| &**name == key);
-            field.map(|(_, value)| value.clone())
+            field.map(|(_, value)| value.to_string())
         }
     }
 }

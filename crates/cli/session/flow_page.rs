@@ -206,13 +206,13 @@ impl FlowPage<'_> {
 fn details(flow: &Flow) -> Vec<(&'static str, String)> {
     let details = &flow.classification.details;
     let title = [&details.title_id, &details.np_title_id, &details.content_id];
-    let title: Vec<&str> = title.into_iter().filter_map(Option::as_deref).collect();
+    let title: Vec<&str> = title.into_iter().flatten().map(|id| id.as_str()).collect();
     let mut rows = Vec::new();
     if !title.is_empty() {
         rows.push(("title", title.join(", ")));
     }
-    rows.extend(details.firmware.clone().map(|firmware| ("firmware", firmware)));
-    rows.extend(details.region.clone().map(|region| ("region", region)));
+    rows.extend(details.firmware.as_ref().map(|firmware| ("firmware", firmware.to_string())));
+    rows.extend(details.region.as_ref().map(|region| ("region", region.to_string())));
     rows
 }
 

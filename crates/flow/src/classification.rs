@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// A platform, or a family of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +62,20 @@ impl Platform {
         Self::XboxOne,
         Self::Xbox,
     ];
+
+    /// The family it belongs to; a family is its own.
+    #[must_use]
+    pub fn family(self) -> Self {
+        match self {
+            Self::Ps3 | Self::Psp | Self::PsVita | Self::Ps4 | Self::Ps5 | Self::PlayStation => {
+                Self::PlayStation
+            }
+            Self::Ds | Self::ThreeDs | Self::Wii | Self::WiiU | Self::Switch | Self::Nintendo => {
+                Self::Nintendo
+            }
+            Self::Xbox360 | Self::XboxOne | Self::Xbox => Self::Xbox,
+        }
+    }
 
     /// The name in tables, filters and JSON.
     #[must_use]
@@ -153,6 +168,13 @@ impl Platforms {
         all.next().filter(|_| all.next().is_none())
     }
 
+    /// Whether these leave room for that one: nothing is known, it is one of them, or one of a
+    /// family that is named as a whole.
+    #[must_use]
+    pub fn admit(self, platform: Platform) -> bool {
+        self.is_unknown() || self.contains(platform) || self.contains(platform.family())
+    }
+
     /// These and those.
     #[must_use]
     pub fn union(self, others: Self) -> Self {
@@ -221,7 +243,7 @@ impl<'de> Deserialize<'de> for Platforms {
 /// the catalog fits. The names are the catalog's; tables of a user may bring new ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Category(Arc<str>);
+pub struct Category(SmolStr);
 
 impl Category {
     /// The name of what no row explains.
@@ -253,9 +275,9 @@ impl fmt::Display for Category {
 }
 
 /// The id of a row of the catalog, as `ps4-updatelist`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EntryId(pub Arc<str>);
+pub struct EntryId(pub SmolStr);
 
 impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +293,7 @@ pub enum Environment {
     #[default]
     Retail,
     /// Others; with the label that says so, in lower case.
-    Nonretail(Arc<str>),
+    Nonretail(SmolStr),
 }
 
 impl fmt::Display for Environment {
@@ -339,34 +361,35 @@ impl Default for Classification {
     }
 }
 
-/// The facts that stand in a request itself.
+/// The facts that stand in a request itself. Texts of up to 23 octets, which is nearly all of
+/// them, cost no allocation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
     /// The title, as `CUSA00001`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title_id: Option<String>,
+    pub title_id: Option<SmolStr>,
     /// The NP title, as `CUSA00001_00`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub np_title_id: Option<String>,
+    pub np_title_id: Option<SmolStr>,
     /// The content, as `EP4389-CUSA08652_00-CAR0050000000000`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_id: Option<String>,
+    pub content_id: Option<SmolStr>,
     /// The platform that the title was made for; may differ from the console that asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title_platform: Option<Platforms>,
     /// The console's firmware, as its user agent gives it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub firmware: Option<String>,
+    pub firmware: Option<SmolStr>,
     /// The region or country code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
+    pub region: Option<SmolStr>,
     /// Whether the hash in the URL is the one that the title gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_ok: Option<bool>,
     /// Everything else that the row's patterns name, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<(Arc<str>, String)>,
+    pub fields: Vec<(SmolStr, SmolStr)>,
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub use head::{RequestHead, ResponseHead, Text, Version};
 pub use headers::{Header, Headers, InvalidHeader};
 pub use id::{ConnectionId, FlowId};
 pub use record::{BodyCopy, BodySide, BodyStream, Record, Recorder};
+pub use smol_str::SmolStr;
 pub use summary::{Chosen, HelloSummary, Kind, Offered, State, Summary, TlsSummary};
 pub use target::{Authority, Host, InvalidAuthority, Scheme, Target, Url};
 pub use time::{Timestamp, Timings};

@@ -112,9 +112,9 @@ fn classify(
         method: Some("CONNECT"),
         host: Some(&target.host),
         port: Some(target.port),
-        path: None,
         user_agent,
         sni,
+        ..Query::default()
     })
 }
 

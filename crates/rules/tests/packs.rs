@@ -20,7 +20,7 @@ fn update_list_of(platform: Platform, firmware: Option<&str>) -> Classification 
     Classification {
         platform: platform.into(),
         category: Category::from("fw-updatelist"),
-        details: Details { firmware: firmware.map(str::to_owned), ..Details::default() },
+        details: Details { firmware: firmware.map(Into::into), ..Details::default() },
         ..Classification::default()
     }
 }

@@ -238,17 +238,7 @@ fn console(subject: &Subject<'_>, consoles: &[Console]) -> bool {
 
 /// Whether a platform is the wanted one or of the wanted family.
 fn is_of(found: Platform, wanted: Platform) -> bool {
-    use Platform::{
-        Ds, Nintendo, PlayStation, Ps3, Ps4, Ps5, PsVita, Psp, Switch, ThreeDs, Wii, WiiU, Xbox,
-        Xbox360, XboxOne,
-    };
-    found == wanted
-        || match wanted {
-            PlayStation => matches!(found, Ps3 | Psp | PsVita | Ps4 | Ps5),
-            Nintendo => matches!(found, Ds | ThreeDs | Wii | WiiU | Switch),
-            Xbox => matches!(found, Xbox360 | XboxOne),
-            _ => false,
-        }
+    found == wanted || found.family() == wanted
 }
 
 /// A flow that is not known to have begun begins now.

@@ -117,8 +117,8 @@ fn sample(name: &str, table: &Table, now: Timestamp) -> Sample {
             platform: text("console").unwrap_or_else(|| "unknown".to_owned()).parse().unwrap(),
             category: Category::from(&*text("category").unwrap()),
             details: Details {
-                np_title_id: text("title"),
-                firmware: text("firmware"),
+                np_title_id: text("title").map(Into::into),
+                firmware: text("firmware").map(Into::into),
                 ..Details::default()
             },
             ..Classification::default()

@@ -138,7 +138,8 @@ pub(super) fn classify(shared: &Shared, head: &RequestHead, url: &Url) -> Classi
         port: Some(url.authority.port),
         path: Some(&url.path),
         user_agent: head.headers.text("user-agent"),
-        sni: None,
+        headers: Some(&head.headers),
+        ..Query::default()
     })
 }
 

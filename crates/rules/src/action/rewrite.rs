@@ -222,7 +222,7 @@ fn replace_fields(
     let document = TitleMetadata::parse(body).map_err(|error| error.to_string())?;
     // The document itself knows its title, should the request not tell it.
     let details = Details {
-        np_title_id: Some(document.np_title_id()),
+        np_title_id: Some(document.np_title_id().into()),
         ..context.classification.details.clone()
     };
     let classification = Classification { details, ..context.classification.clone() };

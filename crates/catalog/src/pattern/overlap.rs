@@ -1,0 +1,184 @@
+//! Whether two patterns fit a common text, and which: patterns are regular, so this can be
+//! answered for sure, with the product of their automata.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::shape::{self, ByteSet};
+use super::{Pattern, Token};
+
+/// The work that one answer is worth; our own patterns need some hundred steps.
+const MOST_STEPS: usize = 200_000;
+
+/// A nondeterministic automaton. State 0 is its start, its last state the end.
+struct Automaton {
+    /// The steps out of each state: on a byte of a set, or on nothing at all.
+    steps: Vec<Vec<(Option<ByteSet>, usize)>>,
+}
+
+impl Pattern {
+    /// A text that both patterns fit.
+    pub(crate) fn shared_text(&self, other: &Self) -> Option<String> {
+        let (one, other) = (Automaton::of(self), Automaton::of(other));
+        let end = (one.steps.len() - 1, other.steps.len() - 1);
+        // How each pair of states was reached first.
+        let mut reached = HashMap::from([((0, 0), None)]);
+        let mut queue = VecDeque::from([(0, 0)]);
+        while let Some(state) = queue.pop_front() {
+            if state == end {
+                return Some(text_to(state, &reached));
+            }
+            if reached.len() > MOST_STEPS {
+                return None;
+            }
+            for (byte, next) in one.steps_with(&other, state) {
+                reached.entry(next).or_insert_with(|| {
+                    queue.push_back(next);
+                    Some((byte, state))
+                });
+            }
+        }
+        None
+    }
+}
+
+type State = (usize, usize);
+
+fn text_to(end: State, reached: &HashMap<State, Option<(Option<u8>, State)>>) -> String {
+    let mut bytes = Vec::new();
+    let mut state = end;
+    while let Some(Some((byte, before))) = reached.get(&state) {
+        bytes.extend(byte);
+        state = *before;
+    }
+    bytes.reverse();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Automaton {
+    fn of(pattern: &Pattern) -> Self {
+        let mut automaton = Self { steps: vec![Vec::new()] };
+        for token in &pattern.tokens {
+            match token {
+                Token::Literal(text) => automaton.literal(text.as_bytes()),
+                Token::Field { runs, .. } => {
+                    for run in runs {
+                        automaton.run(run.set, run.least, run.most);
+                    }
+                }
+                Token::OneOf(words, _) => automaton.one_of(words),
+                Token::Seek(needle) => {
+                    automaton.run(shape::ANY, 0, None);
+                    automaton.literal(needle.0.needle());
+                }
+                Token::Any => automaton.run(shape::ANY, 0, None),
+            }
+        }
+        automaton
+    }
+
+    fn last(&self) -> usize {
+        self.steps.len() - 1
+    }
+
+    fn step(&mut self, set: Option<ByteSet>) {
+        let from = self.last();
+        self.steps.push(Vec::new());
+        let to = self.last();
+        self.steps[from].push((set, to));
+    }
+
+    fn literal(&mut self, text: &[u8]) {
+        text.iter().for_each(|&byte| self.step(Some(ByteSet::of(&[(byte, byte)]))));
+    }
+
+    fn run(&mut self, set: ByteSet, least: usize, most: Option<usize>) {
+        (0..least).for_each(|_| self.step(Some(set)));
+        match most {
+            None => {
+                let here = self.last();
+                self.steps[here].push((Some(set), here));
+                // The loop must not be entered again from what comes next.
+                self.step(None);
+            }
+            Some(most) => {
+                for _ in least..most {
+                    let before = self.last();
+                    self.step(Some(set));
+                    let after = self.last();
+                    self.steps[before].push((None, after));
+                }
+            }
+        }
+    }
+
+    fn one_of(&mut self, words: &[Box<str>]) {
+        let start = self.last();
+        let mut ends = Vec::new();
+        for word in words {
+            // Each word begins with a state of its own.
+            self.steps.push(Vec::new());
+            let first = self.last();
+            self.steps[start].push((None, first));
+            self.literal(word.as_bytes());
+            ends.push(self.last());
+        }
+        self.steps.push(Vec::new());
+        let end = self.last();
+        ends.into_iter().for_each(|at| self.steps[at].push((None, end)));
+    }
+
+    /// Every step that both can take together, or one alone without reading.
+    fn steps_with(
+        &self,
+        other: &Self,
+        (here, there): State,
+    ) -> impl Iterator<Item = (Option<u8>, State)> {
+        let alone = |step: &(Option<ByteSet>, usize)| step.0.is_none().then_some(step.1);
+        let mine = self.steps[here].iter().filter_map(alone).map(move |to| (None, (to, there)));
+        let theirs = other.steps[there].iter().filter_map(alone).map(move |to| (None, (here, to)));
+        let both = self.steps[here].iter().flat_map(move |&(one, to)| {
+            other.steps[there]
+                .iter()
+                .filter_map(move |&(two, too)| Some((Some(one?.shared(two?)?), (to, too))))
+        });
+        mine.chain(theirs).chain(both)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(one: &str, other: &str) -> Option<String> {
+        Pattern::parse(one).unwrap().shared_text(&Pattern::parse(other).unwrap())
+    }
+
+    #[test]
+    fn patterns_that_meet_are_shown_where() {
+        assert_eq!(shared("/a/{x:digits}", "/a/{y:word}").as_deref(), Some("/a/0"));
+        assert_eq!(shared("/{a:json|xml}", "/{b:xml|txt}").as_deref(), Some("/xml"));
+        assert_eq!(shared("/*b", "/a*").as_deref(), Some("/ab"));
+        assert_eq!(shared("/x", "/x").as_deref(), Some("/x"));
+        assert_eq!(shared("*", "").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn patterns_that_never_meet_are_told() {
+        assert_eq!(shared("/{x:digits}", "/{y:cc}"), None);
+        assert_eq!(shared("/{x:segment}", "/a/b"), None);
+        assert_eq!(shared("/{np_title_id}.json", "/{title_id}.json"), None);
+        assert_eq!(shared("/a", "/ab"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_shared_text_is_read_by_both(one in "/[ab]{0,2}(\\*|\\{x:digits\\}|\\{x:word\\}|\\{x:aa\\|b\\})[ab0]{0,2}",
+                                         other in "/[ab]{0,2}(\\*|\\{y:segment\\}|\\{y:hex2\\})[ab0]{0,2}") {
+            let (one, other) = (Pattern::parse(&one).unwrap(), Pattern::parse(&other).unwrap());
+            if let Some(text) = one.shared_text(&other) {
+                proptest::prop_assert!(one.read(&text).is_some(), "{text}");
+                proptest::prop_assert!(other.read(&text).is_some(), "{text}");
+            }
+        }
+    }
+}
