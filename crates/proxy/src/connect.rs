@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use consoletap_catalog::Query;
 use consoletap_flow::{
-    Authority, Classification, Failure, Happening, Headers, Hello, Host, Kind, Opened, RequestHead,
-    ResponseHead, Scheme, Side, State, Target, TlsAction, Verdict, Version,
+    Authority, Classification, ClientHelloFacts, Failure, Happening, Headers, Hello, Host, Kind,
+    Opened, RequestHead, ResponseHead, Scheme, Side, State, Target, TlsAction, Verdict, Version,
 };
 use consoletap_tls::{ClientHello, ClientSide, Peek, Stack};
 use tokio::net::TcpStream;
@@ -106,14 +106,16 @@ fn classify(
     inlet: &Inlet,
     target: &Authority,
     user_agent: Option<&str>,
-    sni: Option<&str>,
+    hello: Option<&ClientHelloFacts>,
 ) -> Classification {
     inlet.shared.catalog.classify(&Query {
         method: Some("CONNECT"),
         host: Some(&target.host),
         port: Some(target.port),
         user_agent,
-        sni,
+        sni: hello.and_then(|hello| hello.sni.as_deref()),
+        ja3: hello.map(|hello| hello.ja3.as_str()),
+        ja4: hello.map(|hello| hello.ja4.as_str()),
         ..Query::default()
     })
 }
@@ -379,8 +381,8 @@ impl Way {
 
     /// What the catalog says now, where that is more than before.
     fn classify_again(&mut self, hello: &ClientHello) -> Option<Box<Classification>> {
-        let sni = hello.facts.sni.as_deref();
-        let now = classify(&self.inlet, &self.target, self.user_agent.as_deref(), sni);
+        let now =
+            classify(&self.inlet, &self.target, self.user_agent.as_deref(), Some(&hello.facts));
         (now != self.classification).then(|| {
             self.classification = now.clone();
             Box::new(now)
