@@ -3,6 +3,18 @@
 
 use std::time::Duration;
 
+/// A size as it is written in rules and filters: `65536`, `64k`, `16m`; in powers of 1024.
+pub(crate) fn read_size(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = [("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30)]
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((lower.strip_suffix(suffix)?, unit)))
+        .unwrap_or((&lower, 1_usize));
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let size = digits.parse().ok().filter(|_| plain).and_then(|size: usize| size.checked_mul(unit));
+    size.ok_or_else(|| format!("{text:?} is no size: write bytes as 65536, 64k or 16m"))
+}
+
 /// A size in at most four columns: `0`, `999`, `1.2k`, `34M`, `5.6G`.
 pub(crate) fn short_size(bytes: u64) -> String {
     let (number, unit) = scale(bytes);

@@ -136,6 +136,9 @@ pub(crate) struct RunArgs {
     /// Connect there instead (repeatable), as `*.example.net=192.168.1.5:8000`
     #[arg(long, value_name = "GLOB=ADDRESS[:PORT]")]
     pub(crate) resolve: Vec<Redirect>,
+    /// The largest body that is held for a rule to change, as 16m [default: 16m]
+    #[arg(long, value_name = "SIZE", value_parser = crate::amounts::read_size)]
+    pub(crate) max_held_body: Option<usize>,
     /// Let these clients use the proxy, too (repeatable); private addresses always may
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) allow: Vec<IpNet>,

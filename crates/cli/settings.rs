@@ -87,7 +87,12 @@ impl Settings {
             summary: !args.quiet,
             verbose: args.verbose,
         };
+        let mut limits = consoletap_proxy::Limits::default();
+        if let Some(size) = args.max_held_body {
+            limits.held_body = size;
+        }
         let proxy = consoletap_proxy::Settings {
+            limits,
             allow: args.allow,
             redirects: args.resolve,
             tls: TlsPolicy {
@@ -142,6 +147,7 @@ impl RunArgs {
             rules: joined(self.rules, below.rules),
             catalog: joined(self.catalog, below.catalog),
             resolve: joined(self.resolve, below.resolve),
+            max_held_body: self.max_held_body.or(below.max_held_body),
             allow: joined(self.allow, below.allow),
             config: self.config,
         }

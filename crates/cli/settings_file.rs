@@ -10,10 +10,11 @@ use consoletap_proxy::TlsPick;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::amounts;
 use crate::args::{RunArgs, network};
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "allow",
     "block-tls",
     "catalog",
@@ -24,6 +25,7 @@ const KEYS: [&str; 19] = [
     "intercept-all",
     "json",
     "listen-host",
+    "max-held-body",
     "no-session",
     "port",
     "quiet",
@@ -111,6 +113,12 @@ impl Reader<'_> {
                 args.resolve = self.list(key, value, |v| {
                     self.parsed(key, v, "redirects as \"*.example.net=192.168.1.5:8000\"")
                 })?;
+            }
+            "max-held-body" => {
+                let size = amounts::read_size(self.string(key, value)?);
+                args.max_held_body = Some(size.map_err(|problem| {
+                    self.error(value.span().start, format!("`{key}`: {problem}"))
+                })?);
             }
             "allow" => args.allow = self.list(key, value, |v| self.network(key, v))?,
             _ => return Err(self.unknown(at, key)),
@@ -301,6 +309,10 @@ mod tests {
             ("prot = 1", "1: there is no key `prot`; did you mean `port`?"),
             ("quiet = 1", "1: `quiet` wants true or false, and there is 1"),
             ("rules = \"a\"", "1: `rules` wants a list, as [\"…\", \"…\"], and there is \"a\""),
+            (
+                "max-held-body = \"much\"",
+                "1: `max-held-body`: \"much\" is no size: write bytes as 65536, 64k or 16m",
+            ),
             ("write = \"a\"\nno-session = true", "1: `write` and `no-session` cannot both be set"),
         ] {
             assert_eq!(read(text).unwrap_err(), format!("/etc/tap.toml:{error}"));

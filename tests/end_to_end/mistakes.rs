@@ -61,7 +61,7 @@ async fn broken_rules_are_told_by_line_and_column() {
     let file = home.write("filter.toml", text);
     assert_snapshot!(told_run(&home, &["--rules", &file]).await, @r#"
     exit 2
-    consoletap: HOME/filter.toml:3:30: in `when`: ~nonsense is no operator; there are ~all ~c ~cat ~client ~console ~d ~dur ~http ~m ~rule ~size ~title ~tlsfail ~tunnel ~u ~websocket
+    consoletap: HOME/filter.toml:3:30: in `when`: ~nonsense is no operator; there are ~all ~u ~d ~m ~port ~cat ~console ~title ~client ~src ~dst ~ip ~http ~tunnel ~tcp ~websocket ~tlsfail ~q ~s ~e ~live ~c ~t ~tq ~ts ~a ~h ~hq ~hs ~b ~bq ~bs ~size ~dur ~since ~sni ~ja3 ~ja4 ~tls ~rule ~comment ~meta ~marked ~marker ~replay ~replayq ~replays ~dns ~udp
       ~cat fw-updatelist & ~nonsense
                            ^^^^^^^^^
     "#);

@@ -94,11 +94,12 @@ async fn a_rule_that_must_read_the_answer_gets_all_of_it() {
         .header("If-None-Match", "\"known\"")
         .header("If-Modified-Since", "Wed, 28 May 2014 00:00:00 GMT")
         .header("Range", "bytes=0-9")
+        .header("If-Range", "\"of an older list\"")
         .header("X-Kept", "yes");
     let answer = ask(&tap, &ps4, &picky).await;
     assert!(answer.text().contains("01.500.000"), "{}", answer.text());
     let seen = world.requests().remove(0);
-    for field in ["if-none-match", "if-modified-since", "range"] {
+    for field in ["if-none-match", "if-modified-since", "range", "if-range"] {
         assert_eq!(seen.header(field), None, "{field} is withheld");
     }
     assert_eq!(seen.header("x-kept"), Some("yes"));
@@ -128,7 +129,7 @@ async fn a_packed_list_is_unpacked_where_a_rule_must_read_it() {
     let ps4 = Console::ps4("1.51");
     let answer = ask(&tap, &ps4, &Request::get(PS4).agent(ps4.update_agent())).await;
     assert_eq!(answer.head.header("content-encoding"), None);
-    assert_eq!(answer.head.header("etag"), None, "the server's tag is not that of this body");
+    assert_ne!(answer.head.header("etag"), Some("\"1\""), "it is not that of this body");
     assert!(answer.text().contains("01.500.000") && !answer.text().contains("01.720.000"));
     rewritten(&tap, PS4, "firmware-guard").await;
 }

@@ -4,8 +4,9 @@
 //! stream that is neither (what a tunnel carries in the bulk mode). One port, because a proxy
 //! is told to resolve every name to one address and port.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -20,6 +21,8 @@ use crate::served::{self, ServedOptions};
 pub(crate) const HOSTS: &str = "*.bench.test";
 /// The answer of 1 KiB.
 pub(crate) const SMALL_PATH: &str = "/1k";
+/// The answer that is a file, read as a plain static server reads it.
+pub(crate) const FILE_PATH: &str = "/file";
 /// Bytes of the answer at [`SMALL_PATH`].
 pub(crate) const SMALL_BYTES: usize = 1024;
 
@@ -39,13 +42,17 @@ pub(crate) struct Options {
     /// Its key
     #[arg(long, value_name = "FILE")]
     ca_key: PathBuf,
+    /// The file to serve
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 /// Runs the origin until its time is over.
 pub(crate) fn run(options: Options) -> Result<()> {
     let files = AuthorityFiles { certificate: options.ca, key: options.ca_key };
     let acceptor = acceptor(&Authority::load(&files)?)?;
-    served::serve(&options.served, |listener| serve(listener, acceptor))
+    let file = options.file.map(Arc::from);
+    served::serve(&options.served, |listener| serve(listener, acceptor, file))
 }
 
 /// A TLS side for every name of the benchmark.
@@ -55,34 +62,41 @@ pub(crate) fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
 }
 
 /// Answers every connection until dropped.
-pub(crate) async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
+pub(crate) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, file: Option<Arc<Path>>) {
     loop {
         // Out of descriptors or a client gone already: the next accept may do better.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::task::yield_now().await;
             continue;
         };
-        let acceptor = acceptor.clone();
+        let (acceptor, file) = (acceptor.clone(), file.clone());
         tokio::spawn(async move {
             // A client that goes away in the middle is the end of this connection, no more.
-            let _ = connection(stream, acceptor).await;
+            let _ = connection(stream, acceptor, file.as_deref()).await;
         });
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor) -> io::Result<()> {
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    file: Option<&Path>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0];
     stream.peek(&mut first).await?;
     if first[0] == TLS_HANDSHAKE {
-        answer_all(acceptor.accept(stream).await?).await
+        answer_all(acceptor.accept(stream).await?, file).await
     } else {
-        answer_all(stream).await
+        answer_all(stream, file).await
     }
 }
 
 /// Answers request after request on one connection.
-async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    file: Option<&Path>,
+) -> io::Result<()> {
     let small = small_answer();
     let mut received = Vec::with_capacity(2048);
     while let Some(length) = read_head(&mut stream, &mut received).await? {
@@ -96,7 +110,12 @@ async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Res
                 write_bytes(&mut stream, total).await?;
             }
             Wanted::BareBytes(total) => write_bytes(&mut stream, total).await?,
-            Wanted::Unknown => {
+            Wanted::File if file.is_some() => {
+                if let Some(file) = file {
+                    write_file(&mut stream, file).await?;
+                }
+            }
+            Wanted::File | Wanted::Unknown => {
                 let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
                 stream.write_all(answer).await?;
             }
@@ -136,6 +155,21 @@ async fn write_bytes<S: AsyncWrite + Unpin>(stream: &mut S, mut total: u64) -> i
     Ok(())
 }
 
+/// A file in blocks, read where it is sent: what a simple static server does.
+async fn write_file<S: AsyncWrite + Unpin>(stream: &mut S, path: &Path) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.metadata()?.len());
+    stream.write_all(head.as_bytes()).await?;
+    let mut block = vec![0; CHUNK.len()];
+    loop {
+        let count = file.read(&mut block)?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&block[..count]).await?;
+    }
+}
+
 fn small_answer() -> Vec<u8> {
     let mut answer = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {SMALL_BYTES}\r\n\r\n"
@@ -157,6 +191,7 @@ enum Wanted {
     Bytes(u64),
     /// The same without an HTTP head: for tunnels.
     BareBytes(u64),
+    File,
     Unknown,
 }
 
@@ -177,6 +212,7 @@ impl Wanted {
         }
         match first_line.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()) {
             Some(SMALL_PATH) => Self::Small,
+            Some(FILE_PATH) => Self::File,
             Some(path) => path
                 .strip_prefix("/bytes/")
                 .and_then(|total| total.parse().ok())

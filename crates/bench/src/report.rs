@@ -110,7 +110,8 @@ impl Report {
         {
             return;
         }
-        let ratio = self.ratio(mode, metric);
+        let ratio = self.ratio(mode, metric, Subject::Relay);
+        let to_direct = self.ratio(mode, metric, Subject::Direct);
         let goal = mode.goal(metric);
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -122,7 +123,7 @@ impl Report {
             shown(consoletap),
             ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
             goal.map(|goal| goal.to_string()).unwrap_or_default(),
-            goal.and_then(|goal| verdict(goal, consoletap, ratio)).unwrap_or_default(),
+            goal.and_then(|goal| verdict(goal, consoletap, ratio, to_direct)).unwrap_or_default(),
         );
     }
 
@@ -136,14 +137,14 @@ impl Report {
         (!figures.is_empty()).then(|| median(&mut figures))
     }
 
-    /// consoletap ÷ relay: the median over rounds of the ratio within a round, for a machine
+    /// consoletap ÷ another subject: the median over rounds of the ratio within a round, for a machine
     /// is not equally fast in every minute.
-    fn ratio(&self, mode: Mode, metric: Metric) -> Option<f64> {
+    fn ratio(&self, mode: Mode, metric: Metric, to: Subject) -> Option<f64> {
         let mut ratios: Vec<f64> = (0..self.rounds)
             .filter_map(|round| {
-                let relay = self.figure(round, mode, Subject::Relay, metric)?;
+                let other = self.figure(round, mode, to, metric)?;
                 let own = self.figure(round, mode, Subject::Consoletap, metric)?;
-                (relay > 0.0).then(|| own / relay)
+                (other > 0.0).then(|| own / other)
             })
             .collect();
         (!ratios.is_empty()).then(|| median(&mut ratios))
@@ -229,7 +230,8 @@ mod tests {
     fn ratios_are_taken_within_a_round() {
         // The third round ran on a machine twice as slow.
         let report = report(&[(100.0, 200.0, 220.0), (100.0, 200.0, 210.0), (200.0, 400.0, 440.0)]);
-        let ratio = report.ratio(Mode::PlainLatency, Metric::AddedMedianUs).unwrap();
+        let metric = Metric::AddedMedianUs;
+        let ratio = report.ratio(Mode::PlainLatency, metric, Subject::Relay).unwrap();
         assert!((ratio - 1.2).abs() < 1e-9, "{ratio}");
         assert!(report.table().contains("| 1.20 | ≤ 1.3 × relay | yes |"), "{}", report.table());
     }

@@ -1,6 +1,7 @@
 //! The three subjects, and the processes they are made of.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,12 +16,16 @@ use tempfile::TempDir;
 
 use crate::authority::{AuthorityFiles, client_config};
 use crate::client::Route;
+use crate::origin::FILE_PATH;
 use crate::process::Process;
 
 /// How long a process may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than any run: what is left behind by a killed load program ends by itself.
 const STOP_AFTER: &str = "1800";
+
+/// The file of the mode `map-local`, in the folder of the run.
+const BULK_FILE: &str = "bulk";
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +71,7 @@ impl Workbench {
         let mut command = Command::new(&own);
         command.args(["origin", "--stop-after", STOP_AFTER, "--ca"]);
         command.arg(&origin_authority.certificate).arg("--ca-key").arg(&origin_authority.key);
+        command.arg("--file").arg(folder.path().join(BULK_FILE));
         let origin = Running::spawn(command, &folder.path().join("origin.log"))?;
         Ok(Self { folder, own, consoletap, relay_authority, origin_authority, origin })
     }
@@ -83,6 +89,41 @@ impl Workbench {
         let mut running = Running::spawn(command, &self.log(subject))?;
         running.session = Some(self.session());
         Ok(Some(running))
+    }
+
+    /// The same with a rule for consoletap that answers with this file.
+    pub(crate) fn start_mapping(&self, subject: Subject, file: &Path) -> Result<Option<Running>> {
+        let Some(mut command) = self.command(subject, TlsHandling::Tunnel, 0)? else {
+            return Ok(None);
+        };
+        if subject == Subject::Consoletap {
+            let rules = self.folder.path().join("map-local.toml");
+            let rule = format!(
+                "[[rule]]\nname = 'file'\nwhen = '~u {FILE_PATH}$'\nmap-local = {{ file = '{}' }}\n",
+                file.display()
+            );
+            fs::write(&rules, rule).context("the rule of the benchmark")?;
+            command.arg("--rules").arg(rules);
+        }
+        let mut running = Running::spawn(command, &self.log(subject))?;
+        running.session = Some(self.session());
+        Ok(Some(running))
+    }
+
+    /// A file of so many bytes that are no holes, which the origin serves too; made once.
+    pub(crate) fn bulk_file(&self, bytes: u64) -> Result<PathBuf> {
+        let path = self.folder.path().join(BULK_FILE);
+        if !fs::metadata(&path).is_ok_and(|file| file.len() == bytes) {
+            let mut file = File::create(&path).context("the file of the benchmark")?;
+            let block = vec![b'x'; 1 << 20];
+            let mut left = bytes;
+            while left > 0 {
+                let piece = usize::try_from(left).map_or(block.len(), |left| left.min(block.len()));
+                file.write_all(&block[..piece]).context("the file of the benchmark")?;
+                left -= piece as u64;
+            }
+        }
+        Ok(path)
     }
 
     /// The command line of a proxy that listens on `port`.

@@ -17,7 +17,7 @@ use crate::http1::{
     request_framing,
 };
 use crate::open_flow;
-use crate::serve::Page;
+use crate::serve::LocalAnswer;
 use crate::shared::Shared;
 use crate::stream::{Stream, WriteHalf};
 
@@ -208,12 +208,12 @@ async fn say_broken(inlet: &Inlet, reader: &Reader, writer: &mut Writer, broken:
     if !reader.buffered().is_empty() {
         failure = failure.with_raw(reader.buffered());
     }
-    let page = broken.status.map(|status| Page::new(status, &broken.cause, false));
+    let page = broken.status.map(|status| LocalAnswer::page(status, &broken.cause, false));
     let head = page.as_ref().map(|page| page.head.clone());
     open_flow::refuse(&inlet.shared, inlet.client, failure, head).wait().await;
     if let Some(page) = page {
         let mut answer = Answer::http1(writer, Version::Http11, false);
-        if page.send(&mut answer).await.is_ok() {
+        if exchange::put(&page, &mut answer).await.is_ok() {
             // A client that does not even speak HTTP may not listen either.
             let _ = answer.end(None).await;
         }
@@ -222,7 +222,7 @@ async fn say_broken(inlet: &Inlet, reader: &Reader, writer: &mut Writer, broken:
 
 /// Ends a connection without a word: a writing half that is dropped says that this is the end, and
 /// for some answers that would be a lie.
-fn vanish(writer: Writer) {
+pub(crate) fn vanish(writer: Writer) {
     if let WriteHalf::Tcp(half) = writer.into_half() {
         half.forget();
     }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use consoletap_catalog::Query;
+use consoletap_filter::Subject;
 use consoletap_flow::{
-    Authority, Classification, ClientHelloFacts, Failure, Happening, Headers, Hello, Host, Kind,
-    Opened, RequestHead, ResponseHead, Scheme, Side, State, Target, TlsAction, Verdict, Version,
+    Authority, Classification, ClientHelloFacts, Effect, Failure, Happening, Headers, Hello, Host,
+    Kind, Opened, RequestHead, ResponseHead, RuleHit, Scheme, Side, State, Target, TlsAction,
+    Verdict, Version,
 };
+use consoletap_rules::{Block, Context, Decision, FromHere, Here, Tls};
 use consoletap_tls::{ClientHello, ClientSide, Peek, Stack};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::linger;
+use crate::client::{linger, vanish};
 use crate::console::Answer;
 use crate::dial::DialError;
 use crate::exchange::{self, Inlet};
@@ -22,7 +25,7 @@ use crate::http1::{Framing, Reader, Writer, request_framing};
 use crate::intercept;
 use crate::open_flow::{OpenFlow, now};
 use crate::policy::{self, Connection, Obstacles, Wish};
-use crate::serve::Page;
+use crate::serve::LocalAnswer;
 use crate::stream::{ReadHalf, WriteHalf};
 use crate::tunnel::{self, Watch};
 use crate::upstream::Key;
@@ -45,8 +48,14 @@ pub(crate) async fn run(
     };
     let user_agent = head.headers.text("user-agent").map(str::to_owned);
     let classification = classify(&inlet, &target, user_agent.as_deref(), None);
-    let mut flow = OpenFlow::begin(
+    let whole_target = Target::Authority(target.clone());
+    let shared = Arc::clone(&inlet.shared);
+    let address = inlet.client.address.ip();
+    let asked = Subject::request(&head.method, &whole_target, &classification, address);
+    let decision = shared.rules.decide(&asked.with_headers(&head.headers));
+    let mut flow = OpenFlow::begin_storing(
         &inlet.shared,
+        decision.store().map(|by| by.what),
         Opened {
             kind: Kind::Tunnel,
             client: inlet.client,
@@ -56,12 +65,28 @@ pub(crate) async fn run(
             classification: classification.clone(),
         },
     );
-    let way = Way { inlet, target, user_agent, classification, place };
+    flow.tell_rules(&decision);
+    let context = Context {
+        classification: &classification,
+        target: &whole_target,
+        method: &head.method,
+        client: address,
+    };
+    if let (Some(FromHere { what: Here::Block(block), hit }), _) = decision.from_here(&context) {
+        return Box::pin(say_blocked(flow, head.version, reader, writer, block, hit)).await;
+    }
+    if let Some(delay) = decision.delay() {
+        let did = format!("waited {} ms", delay.what.as_millis());
+        flow.log.rule(delay.hit(Effect::Noted, did));
+        tokio::time::sleep(delay.what).await;
+    }
+    let rule = wish_of_a_rule(&flow, &decision);
+    let way = Way { inlet, target, user_agent, classification, place, rule };
     let wish = way.wish(None);
     if let Some(Wish { action: TlsAction::Block, by }) = wish {
         flow.log.tell(Happening::Policy(Box::new(blocked(&by))));
         let cause = format!("TLS to {} is refused here ({by})", way.target.host);
-        let page = Page::new(403, &cause, false);
+        let page = LocalAnswer::page(403, &cause, false);
         let mut answer = Answer::http1(&mut writer, head.version, false);
         let failure = Failure::new(Side::Here, cause);
         exchange::say(&mut flow, &mut answer, &page, State::Refused, failure).await;
@@ -126,10 +151,46 @@ async fn say_unreachable(
     writer: &mut Writer,
     error: &DialError,
 ) {
-    let page = Page::new(error.status(), &error.to_string(), false);
+    let page = LocalAnswer::page(error.status(), &error.to_string(), false);
     let state = if error.is_refusal() { State::Refused } else { State::UpstreamError };
     let mut answer = Answer::http1(writer, version, false);
     exchange::say(flow, &mut answer, &page, state, error.failure()).await;
+}
+
+/// What a rule wants of the TLS in this tunnel.
+fn wish_of_a_rule(flow: &OpenFlow, decision: &Decision<'_>) -> Option<Wish> {
+    let by = decision.tls()?;
+    let (action, did) = match by.what {
+        Tls::Tunnel => (TlsAction::Tunnel, "wants the tunnel passed on unopened"),
+        Tls::Intercept => (TlsAction::Intercept, "wants the tunnel opened"),
+    };
+    flow.log.rule(by.hit(Effect::Noted, did));
+    Some(Wish { action, by: format!("rule {}", by.rule) })
+}
+
+/// A rule does not want this tunnel.
+async fn say_blocked(
+    mut flow: OpenFlow,
+    version: Version,
+    reader: Reader,
+    mut writer: Writer,
+    block: Block,
+    hit: RuleHit,
+) {
+    let failure = Failure::new(Side::Here, format!("blocked by the rule {}", hit.name));
+    flow.log.rule(hit);
+    let Block::Status(status) = block else {
+        flow.finish(State::Refused, Some(failure)).wait().await;
+        if block == Block::Reset {
+            writer.half().reset_on_close();
+            return vanish(writer);
+        }
+        return linger(reader, writer).await;
+    };
+    let page = LocalAnswer::page(status, &failure.cause, false);
+    let mut answer = Answer::http1(&mut writer, version, false);
+    exchange::say(&mut flow, &mut answer, &page, State::Refused, failure).await;
+    linger(reader, writer).await;
 }
 
 async fn establish(flow: &mut OpenFlow, writer: &mut Writer) -> std::io::Result<()> {
@@ -165,6 +226,8 @@ struct Way {
     user_agent: Option<String>,
     classification: Classification,
     place: Option<OwnedSemaphorePermit>,
+    /// What a rule wants, whatever the settings say.
+    rule: Option<Wish>,
 }
 
 /// What the first octets are.
@@ -216,7 +279,8 @@ impl Way {
             host: &self.target.host,
             sni: sni.filter(|sni| **sni != self.target.host),
         };
-        policy::wish(&self.inlet.shared.settings.tls, &connection)
+        let rule = self.rule.clone();
+        rule.or_else(|| policy::wish(&self.inlet.shared.settings.tls, &connection))
     }
 
     /// Decides, with the hello where there is one.

@@ -1,6 +1,7 @@
 //! The client's side of one exchange, in whichever HTTP it speaks: where the request's body
 //! comes from, and where the answer goes.
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -230,6 +231,24 @@ impl<'a> Answer<'a> {
                 Ok(())
             }
             Self::Http2(answer) => answer.body.send(BodyPart::Data(octets)).await.map_err(|_| Gone),
+        }
+    }
+
+    /// Whether the kernel can send files: there is nothing between us and the client but TCP.
+    pub(crate) fn takes_files(&self) -> bool {
+        match self {
+            Self::Http1(answer) => {
+                answer.body == BodyWriter::Plain && answer.writer.half().takes_files()
+            }
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// Lets the kernel send so many octets of a file, or fewer; how many it were.
+    pub(crate) async fn file(&mut self, file: &File, at: u64, count: u64) -> Result<u64, Gone> {
+        match self {
+            Self::Http1(answer) => Ok(answer.writer.file(file, at, count).await?),
+            Self::Http2(_) => Err(Gone),
         }
     }
 

@@ -2,6 +2,8 @@
 //! client speaks (`console.rs`) nor which the server does (`server.rs`).
 
 mod download;
+mod local;
+mod outlet;
 mod refusal;
 mod relay;
 mod request;
@@ -25,7 +27,7 @@ use crate::server::{AnswerSource, RequestSink};
 use crate::shared::Shared;
 use crate::upgrade;
 use crate::upstream::{Http1Connection, Key, Upstream};
-pub(crate) use refusal::{refuse, say};
+pub(crate) use refusal::{put, refuse, say};
 use relay::{Ending, Exchange};
 use request::Request;
 
@@ -77,7 +79,7 @@ pub(crate) enum After {
 pub(crate) async fn run(
     inlet: &Inlet,
     head: RequestHead,
-    source: RequestBody<'_>,
+    mut source: RequestBody<'_>,
     mut answer: Answer<'_>,
 ) -> After {
     let url = match request::target(inlet, &head) {
@@ -94,8 +96,9 @@ pub(crate) async fn run(
     let client = inlet.client.address.ip();
     let asked = Subject::request(&head.method, &target, &classification, client);
     let decision = inlet.shared.rules.decide(&asked.with_headers(&head.headers));
-    let flow = OpenFlow::begin(
+    let mut flow = OpenFlow::begin_storing(
         &inlet.shared,
+        decision.store().map(|by| by.what),
         Opened {
             kind: Kind::Http,
             client: inlet.client,
@@ -105,7 +108,13 @@ pub(crate) async fn run(
             classification: classification.clone(),
         },
     );
-    let request = Request { head, url, target, classification, decision };
+    let mut request = Request::new(head, url, target, classification, decision);
+    if !request.decision.is_pass()
+        && let Some(after) =
+            Box::pin(local::act(inlet, &mut request, &mut flow, &mut source, &mut answer)).await
+    {
+        return after;
+    }
     serve(inlet, request, flow, source, answer).await
 }
 
@@ -122,7 +131,7 @@ async fn serve(
     let upgrade = headers::upgrade(&request.head).filter(|_| bodiless);
     let key = request::key(inlet, &request, upgrade.is_some());
     request::note_what_differs(inlet, &request, &key, &flow);
-    let fields = request.fields(inlet, upgrade.as_deref());
+    let fields = request.fields(inlet, upgrade.as_deref(), &flow.log);
     let repeatable = request.is_idempotent() && bodiless;
     flow.request.expect(source.expected());
 

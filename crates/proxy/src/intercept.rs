@@ -64,7 +64,7 @@ pub(crate) async fn run(
         Ok(Some(tls)) => {
             let address = opening.inlet.client.address.ip();
             opening.inlet.shared.tls.learned.forget(address, &opening.target.host);
-            serve(opening, flow.id(), server_name, tls).await;
+            Box::pin(serve(opening, flow.id(), server_name, tls)).await;
             flow.finish(State::Complete, None);
         }
         Ok(None) => {

@@ -16,8 +16,9 @@
 //!       ├─ console.rs, server.rs  its two sides, whichever HTTP they speak
 //!       ├─ headers.rs    what a proxy must do to fields
 //!       ├─ upstream.rs, dial.rs  connections to servers
-//!       ├─ serve.rs      pages of our own
+//!       ├─ exchange/local.rs, serve.rs  answers from here: rules, files, pages of our own
 //!       ├─ rewrite.rs    bodies that a rule changes
+//!       ├─ shape.rs      what rules do to octets on their way
 //!       ├─ upgrade.rs    what follows a 101
 //!       └─ tap.rs        every body streams through
 //! proxy.rs, shared.rs  a proxy from its parts, and what its connections share
@@ -42,6 +43,7 @@ mod rewrite;
 mod serve;
 mod server;
 mod settings;
+mod shape;
 mod shared;
 mod stream;
 mod tap;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consoletap_flow::{
-    BodySide, Client, Event, Failure, Finished, FlowId, Happening, Kind, Opened, Record,
-    ResponseHead, RuleHit, Side, State, Timestamp, Timings,
+    BodySide, Client, Effect, Event, Failure, Finished, FlowId, Happening, Headers, Kind, Opened,
+    Record, ResponseHead, RuleHit, Side, State, Timestamp, Timings,
 };
+use consoletap_rules::{Acted, Decision, Store};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,13 +42,29 @@ pub(crate) struct FlowLog {
     shared: Arc<Shared>,
     id: FlowId,
     progress_at: Option<Instant>,
+    /// Whether fields of heads may be told.
+    keeps_heads: bool,
 }
 
 impl OpenFlow {
     /// Opens a flow.
     pub(crate) fn begin(shared: &Arc<Shared>, opened: Opened) -> Self {
-        let keep = shared.settings.keep;
-        let log = FlowLog { shared: Arc::clone(shared), id: shared.next_flow(), progress_at: None };
+        Self::begin_storing(shared, None, opened)
+    }
+
+    /// Opens a flow of which a rule says how much is kept.
+    pub(crate) fn begin_storing(
+        shared: &Arc<Shared>,
+        store: Option<Store>,
+        mut opened: Opened,
+    ) -> Self {
+        let keep = shared.settings.keep.as_a_rule_wants(store, shared.settings.limits.held_body);
+        let keeps_heads = store != Some(Store::None);
+        if !keeps_heads && let Some(request) = &mut opened.request {
+            request.headers = Headers::default();
+        }
+        let id = shared.next_flow();
+        let log = FlowLog { shared: Arc::clone(shared), id, progress_at: None, keeps_heads };
         log.tell(Happening::Opened(Box::new(opened)));
         shared.count_busy(true);
         let mut flow = Self {
@@ -72,6 +89,19 @@ impl OpenFlow {
         match side {
             BodySide::Request => self.request.stream_to(stream),
             BodySide::Response => self.response.stream_to(stream),
+        }
+    }
+
+    /// Tells which rules act all the way, from the beginning on.
+    pub(crate) fn tell_rules(&self, decision: &Decision<'_>) {
+        if let Some(hit) = decision.tags() {
+            self.log.rule(hit);
+        }
+        if let Some(store) = decision.store() {
+            self.log.rule(store.hit(Effect::Noted, store.what.describe()));
+        }
+        if let Some(throttle) = decision.throttle() {
+            self.log.rule(throttle.hit(Effect::Noted, throttle.what.describe()));
         }
     }
 
@@ -157,8 +187,23 @@ impl FlowLog {
         self.shared.recorder.record(Record::new(Event { flow: self.id, at: now(), happening }));
     }
 
-    pub(crate) fn response(&self, head: ResponseHead) {
+    pub(crate) fn response(&self, mut head: ResponseHead) {
+        if !self.keeps_heads {
+            head.headers = Headers::default();
+        }
         self.tell(Happening::Response(Box::new(head)));
+    }
+
+    pub(crate) fn interim(&self, mut head: ResponseHead) {
+        if !self.keeps_heads {
+            head.headers = Headers::default();
+        }
+        self.tell(Happening::Interim(Box::new(head)));
+    }
+
+    pub(crate) fn acted(&self, acted: Acted) {
+        acted.hits.into_iter().for_each(|hit| self.rule(hit));
+        acted.notes.into_iter().for_each(|note| self.note(note));
     }
 
     pub(crate) fn note(&self, note: impl Into<String>) {

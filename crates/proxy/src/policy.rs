@@ -251,7 +251,7 @@ mod tests {
             host: &host,
             sni: None,
         };
-        wish(policy, &connection).map_or("nothing".to_owned(), |wish| wish.by)
+        wish(policy, &connection).map_or_else(|| "nothing".to_owned(), |wish| wish.by)
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Answers that a rule must change: the body is held, changed, and its head made true again.
 
-use std::io::Read as _;
-use std::time::Duration;
+use std::io::Read;
+use std::time::{Duration, SystemTime};
 
-use consoletap_flow::{Header, Headers, RuleHit};
+use consoletap_flow::{Header, Headers, RequestHead, RuleHit};
 use consoletap_rules::{Context, Decision};
 
 use crate::headers;
 use crate::http1::{BodyError, Frame};
+use crate::serve::{self, LocalAnswer, LocalBody, Part, Representation, Selected};
 use crate::server::ServerBody;
 
 /// Fields of a request with which a server could answer something that is no whole body
@@ -112,9 +113,57 @@ pub(crate) fn apply(
             notes: rewritten.notes,
         };
     };
-    fields.retain(|field| !DESCRIPTIONS.iter().any(|name| field.is(name)));
+    forget_what_was(fields);
     headers::push(fields, "Content-Length", &body.len().to_string());
+    headers::push(fields, "ETag", &etag(&body));
+    headers::push(fields, "Accept-Ranges", "bytes");
     Changed { body, changed: true, hits: rewritten.hits, notes: rewritten.notes }
+}
+
+/// Removes what describes the server's octets.
+pub(crate) fn forget_what_was(fields: &mut Headers) {
+    fields.retain(|field| !DESCRIPTIONS.iter().any(|name| field.is(name)));
+}
+
+/// A strong tag for octets that were made here.
+fn etag(body: &[u8]) -> String {
+    format!("\"{}\"", &blake3::hash(body).to_hex()[..32])
+}
+
+/// What a client gets that asked for a part, or has something already; `None` where it is the whole
+/// body. The server was not told of it: its answer is about octets that the client never gets.
+pub(crate) fn select(
+    request: &RequestHead,
+    fields: &Headers,
+    changed: &Changed,
+) -> Option<LocalAnswer> {
+    if !CONDITIONS.iter().any(|name| request.headers.contains(name)) {
+        return None;
+    }
+    let modified = fields.text("last-modified").filter(|_| !changed.changed);
+    let of = Representation {
+        length: changed.body.len() as u64,
+        etag: fields.text("etag"),
+        modified: modified.and_then(|date| httpdate::parse_http_date(date).ok()),
+    };
+    let selected = serve::select(&request.method, &request.headers, &of, SystemTime::now());
+    if selected == Selected::Whole {
+        return None;
+    }
+    let media_type = fields.text("content-type").unwrap_or("application/octet-stream").to_owned();
+    let mut kept = fields.clone();
+    kept.retain(|field| !field.is("content-length") && !field.is("trailer"));
+    Some(serve::respond(selected, &of, &media_type, kept, &request.method, |parts| {
+        let parts = parts.unwrap_or_default();
+        let octets = parts.iter().flat_map(|part| match part {
+            Part::Octets(octets) => &octets[..],
+            Part::Slice(range) => {
+                let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).ok());
+                start.zip(end).and_then(|(start, end)| changed.body.get(start..end)).unwrap_or(&[])
+            }
+        });
+        LocalBody::Octets(octets.copied().collect())
+    }))
 }
 
 /// Undoes the content coding, with a bound on what comes out; `None` where there is none.
@@ -124,24 +173,59 @@ fn decode(fields: &Headers, held: &[u8], cap: usize) -> Result<Option<Vec<u8>>, 
         .map(|coding| String::from_utf8_lossy(coding).to_ascii_lowercase())
         .filter(|coding| coding != "identity")
         .collect();
-    match codings.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => Ok(None),
-        ["gzip" | "x-gzip"] => {
-            let mut plain = Vec::new();
-            let bound = cap as u64 + 1;
-            let read = flate2::read::MultiGzDecoder::new(held).take(bound).read_to_end(&mut plain);
-            match read {
-                Ok(count) if count as u64 == bound => {
-                    Err(format!("the body unpacks to more than {cap} bytes; passed on unchanged"))
-                }
-                Ok(_) => Ok(Some(plain)),
-                Err(error) => Err(format!("the body is no gzip ({error}); passed on unchanged")),
-            }
-        }
-        _ => Err(format!(
+    if codings.is_empty() {
+        return Ok(None);
+    }
+    let unknown = codings.iter().any(|coding| Coding::of(coding).is_none());
+    if unknown || codings.len() > 2 {
+        return Err(format!(
             "the body is encoded as {}, which no rule can read; passed on unchanged",
             codings.join(", ")
-        )),
+        ));
+    }
+    let mut plain = held.to_vec();
+    // The last one was applied last (RFC 9110 8.4).
+    for coding in codings.iter().rev().filter_map(|coding| Coding::of(coding)) {
+        plain = coding.undo(&plain, cap)?;
+    }
+    Ok(Some(plain))
+}
+
+/// A content coding that can be undone here (RFC 9110 8.4.1).
+#[derive(Debug, Clone, Copy)]
+enum Coding {
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "deflate" => Some(Self::Deflate),
+            _ => None,
+        }
+    }
+
+    fn undo(self, held: &[u8], cap: usize) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Gzip => unpack(flate2::read::MultiGzDecoder::new(held), cap, "gzip"),
+            // The standard means zlib's; some servers send the bare stream.
+            Self::Deflate => unpack(flate2::read::ZlibDecoder::new(held), cap, "deflate")
+                .or_else(|_| unpack(flate2::read::DeflateDecoder::new(held), cap, "deflate")),
+        }
+    }
+}
+
+fn unpack(decoder: impl Read, cap: usize, name: &str) -> Result<Vec<u8>, String> {
+    let mut plain = Vec::new();
+    let bound = cap as u64 + 1;
+    match decoder.take(bound).read_to_end(&mut plain) {
+        Ok(count) if count as u64 == bound => {
+            Err(format!("the body unpacks to more than {cap} bytes; passed on unchanged"))
+        }
+        Ok(_) => Ok(plain),
+        Err(error) => Err(format!("the body is no {name} ({error}); passed on unchanged")),
     }
 }
 

@@ -1,56 +1,75 @@
-//! Answers that come from here: why something was not served, in words for a person.
+//! Answers that come from here, whatever they are for: a page that says why something was not
+//! served, a text of a rule, a file. All of them have one shape: a head, and where its body is.
+
+mod file;
+mod media;
+mod selection;
 
 use bytes::Bytes;
 use consoletap_flow::{Headers, ResponseHead, Version};
 
-use crate::console::{Answer, Gone};
 use crate::headers;
-use crate::http1::Framing;
+pub(crate) use file::{FileBody, FileChanged, LocalContent, OpenError, Part, open, respond};
+pub(crate) use selection::{Representation, Selected, select};
 
-/// A short text as an answer.
-pub(crate) struct Page {
+/// An answer that comes from here.
+#[derive(Debug)]
+pub(crate) struct LocalAnswer {
+    /// The head, with the body's length.
     pub(crate) head: ResponseHead,
-    text: String,
-    /// Whether the body is left out, as for HEAD.
-    bodiless: bool,
+    /// Where the body is.
+    pub(crate) body: LocalBody,
 }
 
-impl Page {
-    /// A page that says why. The text is ours; what it quotes from the wire is escaped here.
-    pub(crate) fn new(status: u16, cause: &str, to_head: bool) -> Self {
-        let reason = reason(status);
-        let cause: String = cause.chars().flat_map(escape).collect();
-        let text = format!("consoletap: {status} {reason}\n\n{cause}\n");
-        let mut fields = Headers::with_capacity(4);
-        headers::push(&mut fields, "Content-Type", "text/plain; charset=utf-8");
-        headers::push(&mut fields, "X-Content-Type-Options", "nosniff");
-        headers::push(&mut fields, "Cache-Control", "no-store");
-        headers::push(&mut fields, "Content-Length", &text.len().to_string());
+/// Where the body of an answer is.
+#[derive(Debug)]
+pub(crate) enum LocalBody {
+    /// There is none: the answer to HEAD, a 304.
+    None,
+    /// In memory.
+    Octets(Bytes),
+    /// In a file, or in parts of one.
+    File(FileBody),
+}
+
+impl LocalBody {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Octets(octets) => octets.len() as u64,
+            Self::File(file) => file.len(),
+        }
+    }
+}
+
+impl LocalAnswer {
+    /// An answer with this status and these fields; its length is added where it has one.
+    pub(crate) fn new(status: u16, mut fields: Headers, body: LocalBody, to_head: bool) -> Self {
+        if !matches!(status, 204 | 304) {
+            headers::push(&mut fields, "Content-Length", &body.len().to_string());
+        }
         let head = ResponseHead {
             status,
-            reason: reason.into(),
+            reason: reason(status).into(),
             version: Version::Http11,
             headers: fields,
         };
-        Self { head, text, bodiless: to_head }
+        Self { head, body: if to_head { LocalBody::None } else { body } }
     }
 
-    /// Puts the page on its way; `answer.end` sends its last octet.
-    pub(crate) async fn send(&self, answer: &mut Answer<'_>) -> Result<u64, Gone> {
-        let fields = self.head.headers.clone();
-        if self.bodiless {
-            answer.head(self.head.status, &self.head.reason, fields, Framing::Empty)?;
-            return Ok(0);
-        }
-        let length = self.text.len() as u64;
-        answer.head(self.head.status, &self.head.reason, fields, Framing::Length(length))?;
-        answer.data(Bytes::from(self.text.clone()), true).await?;
-        Ok(length)
+    /// A page that says why. The text is ours; what it quotes from the wire is escaped here.
+    pub(crate) fn page(status: u16, cause: &str, to_head: bool) -> Self {
+        Self::page_with(status, cause, Headers::with_capacity(4), to_head)
     }
 
-    /// The octets of the body.
-    pub(crate) fn body(&self) -> &[u8] {
-        if self.bodiless { &[] } else { self.text.as_bytes() }
+    /// The same with more fields.
+    pub(crate) fn page_with(status: u16, cause: &str, mut fields: Headers, to_head: bool) -> Self {
+        let cause: String = cause.chars().flat_map(escape).collect();
+        let text = format!("consoletap: {status} {}\n\n{cause}\n", reason(status));
+        headers::push(&mut fields, "Content-Type", "text/plain; charset=utf-8");
+        headers::push(&mut fields, "X-Content-Type-Options", "nosniff");
+        headers::push(&mut fields, "Cache-Control", "no-store");
+        Self::new(status, fields, LocalBody::Octets(text.into()), to_head)
     }
 }
 
@@ -74,7 +93,8 @@ mod tests {
 
     #[test]
     fn what_a_page_quotes_cannot_write_on_a_terminal() {
-        let page = Page::new(502, "bad \u{1b}[2J\u{9b}x", false);
-        assert_eq!(page.body(), b"consoletap: 502 Bad Gateway\n\nbad \\u{1b}[2J\\u{9b}x\n");
+        let page = LocalAnswer::page(502, "bad \u{1b}[2J\u{9b}x", false);
+        let LocalBody::Octets(text) = page.body else { panic!("a page is a text") };
+        assert_eq!(text, "consoletap: 502 Bad Gateway\n\nbad \\u{1b}[2J\\u{9b}x\n");
     }
 }

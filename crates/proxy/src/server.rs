@@ -16,8 +16,14 @@ use crate::settings::Limits;
 
 /// Where a request's body goes.
 pub(crate) enum RequestSink<'a> {
-    Http1 { writer: &'a mut Writer, body: BodyWriter, ended: bool },
+    Http1 {
+        writer: &'a mut Writer,
+        body: BodyWriter,
+        ended: bool,
+    },
     Http2(mpsc::Sender<BodyPart>),
+    /// To nobody: the answer comes from here.
+    Nowhere,
 }
 
 /// The server does not take the request any more. What it says, or that it says nothing, tells why.
@@ -29,7 +35,7 @@ impl RequestSink<'_> {
     pub(crate) async fn flush(&mut self) -> Result<(), NotTaken> {
         match self {
             Self::Http1 { writer, .. } => writer.flush().await.map_err(|_| NotTaken),
-            Self::Http2(_) => Ok(()),
+            Self::Http2(_) | Self::Nowhere => Ok(()),
         }
     }
 
@@ -46,6 +52,7 @@ impl RequestSink<'_> {
                 };
                 parts.send(part).await.map_err(|_| NotTaken)
             }
+            Self::Nowhere => Ok(()),
         }
     }
 
@@ -58,6 +65,7 @@ impl RequestSink<'_> {
                 writer.flush().await.map_err(|_| NotTaken)
             }
             Self::Http2(parts) => parts.send(BodyPart::End).await.map_err(|_| NotTaken),
+            Self::Nowhere => Ok(()),
         }
     }
 }

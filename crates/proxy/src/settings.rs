@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use consoletap_flow::{Authority, Host, HostGlob, InvalidAuthority, InvalidGlob};
+use consoletap_rules::Store;
 use ipnet::IpNet;
 
 use crate::policy::TlsPolicy;
@@ -146,6 +147,25 @@ pub struct Keep {
     pub prefix: usize,
     /// A larger one is kept whole, too: streamed to the recorder.
     pub full: bool,
+}
+
+impl Keep {
+    /// What is kept where a rule says how much; `most` bounds what may wait in memory.
+    pub(crate) fn as_a_rule_wants(self, store: Option<Store>, most: usize) -> Self {
+        // Where no session is written nothing is.
+        if self.whole == 0 {
+            return self;
+        }
+        match store {
+            None => self,
+            Some(Store::None | Store::Head) => Self { whole: 0, prefix: 0, full: false },
+            Some(Store::First(bytes)) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(most);
+                Self { whole: bytes, prefix: bytes, full: false }
+            }
+            Some(Store::Full) => Self { full: true, ..self },
+        }
+    }
 }
 
 impl Default for Keep {

@@ -1,10 +1,13 @@
 //! A connection to a client or a server, plain or TLS, in two halves that can be used at once.
 
+use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -151,6 +154,34 @@ impl WriteHalf {
             Self::Tcp(_) => Ok(()),
             Self::Tls(half) => half.flush().await,
         }
+    }
+
+    /// Whether the kernel can send files here.
+    pub(crate) fn takes_files(&self) -> bool {
+        cfg!(target_os = "linux") && matches!(self, Self::Tcp(_))
+    }
+
+    /// Lets the kernel send octets of a file: sendfile(2). As many as the socket has room for, at
+    /// least one; 0 where the file ends before.
+    pub(crate) async fn file(&mut self, file: &File, at: u64, count: u64) -> io::Result<u64> {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(half) = self {
+            let tcp = half.as_ref();
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            loop {
+                tcp.writable().await?;
+                let mut from = at;
+                let sent = tcp.try_io(Interest::WRITABLE, || {
+                    Ok(rustix::fs::sendfile(tcp, file, Some(&mut from), count)?)
+                });
+                match sent {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    sent => return sent.map(|sent| sent as u64),
+                }
+            }
+        }
+        let _ = (file, at, count);
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) async fn shutdown(&mut self) -> io::Result<()> {

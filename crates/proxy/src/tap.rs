@@ -18,12 +18,14 @@ pub(crate) struct Tap {
     stream: Option<Box<dyn BodyStream>>,
     /// The body is on its way through `stream`: what was copied of it went there first.
     streaming: bool,
+    /// Octets went by unseen, and what is kept is the beginning.
+    unseen: bool,
 }
 
 impl Tap {
     pub(crate) fn new(keep: Keep) -> Self {
         let (stream, streaming) = (None, false);
-        Self { keep, bytes: 0, copy: Vec::new(), hasher: None, stream, streaming }
+        Self { keep, bytes: 0, copy: Vec::new(), hasher: None, stream, streaming, unseen: false }
     }
 
     /// From now on a body too large for a copy goes through this stream, whole. To be called
@@ -47,7 +49,7 @@ impl Tap {
     /// Takes in what goes by.
     pub(crate) fn see(&mut self, octets: &[u8]) {
         self.bytes += octets.len() as u64;
-        if self.keep.whole == 0 && self.stream.is_none() {
+        if self.unseen || (self.keep.whole == 0 && self.stream.is_none()) {
             return;
         }
         if self.hasher.is_none() && !self.streaming && self.bytes > self.keep.whole as u64 {
@@ -90,6 +92,25 @@ impl Tap {
         self.bytes += octets;
     }
 
+    /// Whether a body of this length is kept whole, and so must be seen.
+    pub(crate) fn wants_all(&self, length: u64) -> bool {
+        self.stream.is_some() || self.bytes + length <= self.keep.whole as u64
+    }
+
+    /// How many octets of the beginning are still to be seen.
+    pub(crate) fn wants(&self) -> u64 {
+        let kept = if self.unseen { self.keep.prefix } else { self.copy.len() };
+        self.keep.prefix.saturating_sub(kept) as u64
+    }
+
+    /// Counts octets that the kernel moved: of such a body the beginning is kept, and no hash.
+    pub(crate) fn count_unseen(&mut self, octets: u64) {
+        self.bytes += octets;
+        self.unseen = true;
+        self.hasher = None;
+        self.copy.truncate(self.keep.prefix);
+    }
+
     /// How many octets went by.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
@@ -100,7 +121,7 @@ impl Tap {
         self.stream = None;
         let digest = self.hasher.take().filter(|_| self.bytes > 0);
         let digest = digest.map(|hasher| Digest::blake3(*hasher.finalize().as_bytes()));
-        let whole = digest.is_none();
+        let whole = digest.is_none() && !self.unseen;
         let octets = std::mem::take(&mut self.copy);
         let copy = (!octets.is_empty()).then_some(BodyCopy { octets, whole });
         (BodySummary { bytes: self.bytes, digest, ..BodySummary::default() }, copy)

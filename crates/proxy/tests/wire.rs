@@ -14,6 +14,7 @@ mod wire {
     mod http2_abuse;
     mod intercept;
     mod refusals;
+    mod rules;
     mod tunnel;
     mod upgrade;
     mod upstream;

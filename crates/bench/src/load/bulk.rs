@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{Extent, Metric};
 use crate::client::{Reuse, skip};
-use crate::origin::SMALL_PATH;
+use crate::origin::{FILE_PATH, SMALL_PATH};
 use crate::process::Process;
 use crate::report::Figures;
 use crate::subject::{Subject, TlsHandling, Workbench};
@@ -28,6 +28,24 @@ pub(super) async fn measure_http(
 
     let total = extent.bulk_bytes;
     let request = route.request(&format!("/bytes/{total}"), Reuse::KeepAlive);
+    let gauge = Gauge::begin(proxy.as_ref().map(|proxy| proxy.process()))?;
+    let length = connection.exchange(&request).await?;
+    ensure!(length == total, "expected {total} bytes, got {length}");
+    gauge.figures(total)
+}
+
+/// A file: read by a plain static server, and by consoletap itself, which never asks that server.
+pub(super) async fn measure_file(
+    bench: &Workbench,
+    subject: Subject,
+    extent: Extent,
+) -> Result<Figures> {
+    let total = extent.bulk_bytes;
+    let path = bench.bulk_file(total)?;
+    let proxy = bench.start_mapping(subject, &path)?;
+    let route = bench.route(subject, proxy.as_ref().map(|proxy| proxy.address), None)?;
+    let mut connection = route.open().await?;
+    let request = route.request(FILE_PATH, Reuse::KeepAlive);
     let gauge = Gauge::begin(proxy.as_ref().map(|proxy| proxy.process()))?;
     let length = connection.exchange(&request).await?;
     ensure!(length == total, "expected {total} bytes, got {length}");

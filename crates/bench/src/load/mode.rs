@@ -24,6 +24,8 @@ pub(crate) enum Mode {
     TunnelBulk,
     /// One large answer over plain HTTP
     PlainBulk,
+    /// One large file: from its server, or mapped by a rule
+    MapLocal,
     /// TLS opened, 64 clients, connections kept
     InterceptKeepAlive,
     /// TLS opened, 16 clients, a new connection for each request, one host
@@ -67,6 +69,8 @@ pub(crate) enum Metric {
 pub(crate) enum Goal {
     /// At most this many times the figure of the bare relay in the same round.
     TimesRelay(f64),
+    /// At least this many times the figure of the direct connection in the same round.
+    TimesDirect(f64),
     AtMost(f64),
     AtLeast(f64),
 }
@@ -114,6 +118,7 @@ impl Mode {
             Self::TunnelBulk => bulk::measure_tunnel(bench, subject, extent).await,
             Self::PlainBulk => bulk::measure_http(bench, subject, extent, None).await,
             Self::InterceptBulk => bulk::measure_http(bench, subject, extent, intercept).await,
+            Self::MapLocal => bulk::measure_file(bench, subject, extent).await,
             Self::Idle => idle::measure(bench, subject, extent).await,
             Self::PlainLatency => latency::measure(bench, subject, extent, None).await,
             Self::InterceptLatency => latency::measure(bench, subject, extent, intercept).await,
@@ -123,7 +128,7 @@ impl Mode {
 
     pub(crate) fn rate_unit(self) -> &'static str {
         match self {
-            Self::TunnelBulk | Self::PlainBulk | Self::InterceptBulk => "MB/s",
+            Self::TunnelBulk | Self::PlainBulk | Self::MapLocal | Self::InterceptBulk => "MB/s",
             Self::InterceptFirst => "hosts/s",
             Self::Idle => "tunnels opened/s",
             _ => "req/s",
@@ -132,7 +137,9 @@ impl Mode {
 
     fn cpu_unit(self) -> &'static str {
         match self {
-            Self::TunnelBulk | Self::PlainBulk | Self::InterceptBulk => "CPU s/GiB",
+            Self::TunnelBulk | Self::PlainBulk | Self::MapLocal | Self::InterceptBulk => {
+                "CPU s/GiB"
+            }
             Self::Idle => "CPU µs/tunnel opened",
             _ => "CPU µs/req",
         }
@@ -146,7 +153,10 @@ impl Mode {
             (Self::InterceptNew | Self::PlainBulk | Self::InterceptBulk, Metric::Cpu) => {
                 Goal::TimesRelay(1.15)
             }
-            (Self::PlainBulk | Self::InterceptBulk, Metric::PeakMemoryMib) => Goal::AtMost(32.0),
+            (Self::PlainBulk | Self::MapLocal | Self::InterceptBulk, Metric::PeakMemoryMib) => {
+                Goal::AtMost(32.0)
+            }
+            (Self::MapLocal, Metric::Rate) => Goal::TimesDirect(1.0),
             (Self::TunnelBulk, Metric::Cpu) => Goal::AtMost(0.35),
             (Self::PlainLatency | Self::InterceptLatency, Metric::AddedMedianUs) => {
                 Goal::TimesRelay(1.3)

@@ -27,7 +27,7 @@ impl Bench {
         let relay_authority = AuthorityFiles::create(folder.path(), "relay").unwrap();
         let acceptor = origin::acceptor(&Authority::load(&origin_authority).unwrap()).unwrap();
         let (origin, listener) = bind().await;
-        tokio::spawn(origin::serve(listener, acceptor));
+        tokio::spawn(origin::serve(listener, acceptor, None));
         let tls = client_config(&folder.path().join(format!("{trusted}.pem"))).unwrap();
         let authority = intercept.then(|| Authority::load(&relay_authority).unwrap());
         let (relay, listener) = bind().await;

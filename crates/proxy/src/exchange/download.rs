@@ -1,35 +1,29 @@
 //! The answer's direction: interim answers, the head, the body, with back-pressure.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use bytes::Bytes;
 use consoletap_flow::{Headers, ResponseHead, Timings, Version};
 use tokio::time::{Instant, timeout};
 
-use crate::console::Answer;
 use crate::dial::micros;
 use crate::exchange::Inlet;
+use crate::exchange::outlet::Outlet;
 use crate::exchange::relay::{Ending, Progress};
 use crate::exchange::request::Request;
 use crate::headers;
 use crate::http1::{BodyError, Frame, Framing};
-use crate::open_flow::FlowLog;
 use crate::rewrite::{self, Held};
-use crate::serve;
+use crate::serve::{self, LocalAnswer, LocalBody};
 use crate::server::{AnswerSource, NoAnswer, ServerAnswer, ServerBody, is_reusable};
-use crate::tap::Tap;
 
 /// The answer's direction.
 pub(super) struct Download<'d, 'c> {
     pub(super) inlet: &'d Inlet,
     pub(super) request: &'d Request<'d>,
     pub(super) upgrade: Option<&'d str>,
-    pub(super) log: &'d mut FlowLog,
-    pub(super) tap: &'d mut Tap,
     pub(super) timings: &'d mut Timings,
-    pub(super) answer: &'d mut Answer<'c>,
     pub(super) progress: &'d Progress,
+    pub(super) out: Outlet<'d, 'c>,
 }
 
 impl Download<'_, '_> {
@@ -110,11 +104,11 @@ impl Download<'_, '_> {
     }
 
     async fn pass_interim_on(&mut self, mut head: ResponseHead) -> Result<(), Ending> {
-        self.log.tell(consoletap_flow::Happening::Interim(Box::new(head.clone())));
+        self.out.log.interim(head.clone());
         headers::strip_hop_by_hop(&mut head.headers);
         // RFC 9110 8.6: there is no length in a 1xx or 204, and who believes it waits for ever.
         head.headers.remove("content-length");
-        self.answer.interim(&head).await.map(|_| ()).map_err(Ending::from)
+        self.out.answer.interim(&head).await.map(|_| ()).map_err(Ending::from)
     }
 
     /// The server agreed to switch protocols; the client learns it now and not before.
@@ -122,7 +116,7 @@ impl Download<'_, '_> {
         let Some(asked) = self.upgrade else {
             return Err(Ending::NoAnswer("the server switched protocols (101) unasked".to_owned()));
         };
-        self.log.response(head.clone());
+        self.out.log.response(head.clone());
         let protocol = head.headers.text("upgrade").unwrap_or(asked).to_owned();
         if !protocol.eq_ignore_ascii_case(asked) {
             let cause = format!("the server switched to {protocol}, and was asked for {asked}");
@@ -130,13 +124,13 @@ impl Download<'_, '_> {
         }
         headers::strip_hop_by_hop(&mut head.headers);
         headers::restore_upgrade(&mut head.headers, &protocol);
-        self.answer.switch(&head).await.map_err(Ending::from)
+        self.out.answer.switch(&head).await.map_err(Ending::from)
     }
 
     /// Passes the final answer on.
     async fn pass_on(&mut self, server: ServerAnswer<'_>) -> Result<Ending, Ending> {
         let ServerAnswer { head, framing, mut body } = server;
-        self.log.response(head.clone());
+        self.out.log.response(head.clone());
         let reusable = is_reusable(&head, framing)
             && !headers::binds_connection(&head.headers)
             && !headers::binds_connection(&self.request.head.headers);
@@ -164,21 +158,38 @@ impl Download<'_, '_> {
             && (!reusable || self.request.awaits_continue())
         {
             // What the client sends from here on, its body or the next request, cannot be told.
-            self.answer.close_after();
+            self.out.answer.close_after();
         }
 
         let holds = self.request.decision.rewrites() && head.status == 200;
         if holds && self.request.is_head() {
             // They describe what the server has, and not what GET would give.
-            fields.retain(|field| !field.is("content-length") && !field.is("etag"));
+            rewrite::forget_what_was(&mut fields);
         }
         if holds && framing != Framing::Empty {
-            return self.pass_held_on(head.status, reason, fields, framing, body, reusable).await;
+            let held = self.pass_held_on(head.status, reason, fields, framing, body, reusable);
+            return Box::pin(held).await;
         }
-        self.tap.expect(body.expected());
-        self.answer.head(head.status, reason, fields, framing)?;
+        self.out.tap.expect(body.expected());
+        self.head(head.status, reason, fields, framing)?;
         let trailers = self.stream(&mut body).await?;
         Ok(Ending::Complete { reusable: reusable && body.is_done(), ended: false, trailers })
+    }
+
+    /// Begins the answer, with its head as rules want it.
+    fn head(
+        &mut self,
+        status: u16,
+        reason: &str,
+        mut fields: Headers,
+        framing: Framing,
+    ) -> Result<(), Ending> {
+        let decision = &self.request.decision;
+        if decision.edits_headers() {
+            let acted = decision.edit_answer(&mut fields, &self.request.context(self.inlet));
+            self.out.log.acted(acted);
+        }
+        self.out.head(status, reason, fields, framing)
     }
 
     /// Streams a body, with back-pressure: nothing is read before what was read is on its way.
@@ -191,17 +202,12 @@ impl Download<'_, '_> {
                 next = body.next() => Ok(next),
                 // Nothing more is at hand, so what there is goes now.
                 () = std::future::ready(()) => {
-                    match timeout(idle, self.answer.flush()).await {
-                        Ok(sent) => sent?,
-                        Err(_) => return Err(Ending::takes_nothing(idle)),
-                    }
+                    self.out.flush().await?;
                     timeout(idle, body.next()).await
                 }
             };
             match next {
-                Ok(Ok(Some(Frame::Data(octets)))) => {
-                    self.send(octets, body.is_done(), idle).await?
-                }
+                Ok(Ok(Some(Frame::Data(octets)))) => self.out.send(octets, body.is_done()).await?,
                 Ok(Ok(Some(Frame::Trailers(mut fields)))) => {
                     headers::clean_trailers(&mut fields);
                     trailers = Some(fields);
@@ -211,18 +217,6 @@ impl Download<'_, '_> {
                 Err(_) => return Err(Ending::truncated(&BodyError::Idle(idle.as_secs()))),
             }
         }
-    }
-
-    async fn send(&mut self, octets: Bytes, last: bool, idle: Duration) -> Result<(), Ending> {
-        match timeout(idle, self.answer.data(octets.clone(), last)).await {
-            Ok(sent) => sent?,
-            Err(_) => return Err(Ending::takes_nothing(idle)),
-        }
-        // Hashed behind the sending: the client works on it meanwhile.
-        self.tap.see(&octets);
-        self.progress.taken.fetch_add(octets.len() as u64, Ordering::Relaxed);
-        self.log.progress(self.progress.sent.load(Ordering::Relaxed), self.tap.bytes());
-        Ok(())
     }
 
     /// Passes an answer on that a rule wants to change.
@@ -241,10 +235,12 @@ impl Download<'_, '_> {
         let (held, trailers) = match rewrite::hold(&mut body, cap, idle).await {
             Ok(Held::Whole(held, trailers)) => (held, trailers),
             Ok(Held::TooLarge(beginning)) => {
-                self.log.note(format!("the body is larger than {cap} bytes; passed on unchanged"));
-                self.answer.head(status, reason, fields, framing)?;
+                self.out
+                    .log
+                    .note(format!("the body is larger than {cap} bytes; passed on unchanged"));
+                self.head(status, reason, fields, framing)?;
                 if !beginning.is_empty() {
-                    self.send(beginning.into(), false, idle).await?;
+                    self.out.send(beginning.into(), false).await?;
                 }
                 let trailers = self.stream(&mut body).await?;
                 return Ok(Ending::Complete {
@@ -257,16 +253,28 @@ impl Download<'_, '_> {
             Err(error) => return Err(Ending::NoAnswer(format!("the answer broke off: {error}"))),
         };
         let context = self.request.context(self.inlet);
-        let changed = rewrite::apply(&self.request.decision, &context, &mut fields, held, cap);
-        changed.hits.into_iter().for_each(|hit| self.log.rule(hit));
-        changed.notes.into_iter().for_each(|note| self.log.note(note));
+        let mut changed = rewrite::apply(&self.request.decision, &context, &mut fields, held, cap);
+        std::mem::take(&mut changed.hits).into_iter().for_each(|hit| self.out.log.rule(hit));
+        std::mem::take(&mut changed.notes).into_iter().for_each(|note| self.out.log.note(note));
+        // What the server was not asked for: a part, or nothing where the client has it already.
+        if let Some(local) = rewrite::select(&self.request.head, &fields, &changed) {
+            let LocalAnswer { head, body: local } = local;
+            let framing = match &local {
+                LocalBody::None => Framing::Empty,
+                local => Framing::Length(local.len()),
+            };
+            self.head(head.status, &head.reason, head.headers, framing)?;
+            Box::pin(self.out.body(local)).await?;
+            let reusable = reusable && body.is_done();
+            return Ok(Ending::Complete { reusable, ended: false, trailers: None });
+        }
         let framing = match framing {
             Framing::Chunked | Framing::Close if !changed.changed => framing,
             _ => Framing::Length(changed.body.len() as u64),
         };
-        self.answer.head(status, reason, fields, framing)?;
+        self.head(status, reason, fields, framing)?;
         if !changed.body.is_empty() {
-            self.send(changed.body.into(), true, idle).await?;
+            self.out.send(changed.body.into(), true).await?;
         }
         // Trailers tell of the body that came, such as its hash.
         let trailers = trailers.filter(|_| !changed.changed);

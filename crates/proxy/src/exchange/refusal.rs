@@ -2,13 +2,14 @@
 
 use consoletap_flow::{Classification, Failure, Kind, Opened, RequestHead, Side, State, Target};
 
-use crate::console::{Answer, RequestBody};
+use crate::console::{Answer, Gone, RequestBody};
 use crate::dial::DialError;
 use crate::exchange::relay::Ending;
 use crate::exchange::request::Request;
 use crate::exchange::{After, Inlet, after};
+use crate::http1::Framing;
 use crate::open_flow::OpenFlow;
-use crate::serve::Page;
+use crate::serve::{LocalAnswer, LocalBody};
 
 /// Says no, with a row and a page.
 pub(crate) async fn refuse(
@@ -19,7 +20,7 @@ pub(crate) async fn refuse(
     status: u16,
     cause: String,
 ) -> After {
-    let page = Page::new(status, &cause, head.method == "HEAD");
+    let page = LocalAnswer::page(status, &cause, head.method == "HEAD");
     let mut flow = OpenFlow::begin(
         &inlet.shared,
         Opened {
@@ -41,19 +42,36 @@ pub(crate) async fn refuse(
 pub(crate) async fn say(
     flow: &mut OpenFlow,
     answer: &mut Answer<'_>,
-    page: &Page,
+    page: &LocalAnswer,
     state: State,
     failure: Failure,
 ) {
     flow.log.response(page.head.clone());
-    let sent = page.send(answer).await;
-    if sent.is_ok() {
-        flow.response.see(page.body());
+    let sent = put(page, answer).await;
+    if let (Ok(()), LocalBody::Octets(octets)) = (&sent, &page.body) {
+        flow.response.see(octets);
     }
     flow.finish(state, Some(failure)).wait().await;
     if sent.is_ok() {
         // A client that went away meanwhile has no use for the page.
         let _ = answer.end(None).await;
+    }
+}
+
+/// Puts a page on its way; `answer.end` sends its last octet.
+pub(crate) async fn put(page: &LocalAnswer, answer: &mut Answer<'_>) -> Result<(), Gone> {
+    let LocalAnswer { head, body } = page;
+    let fields = head.headers.clone();
+    match body {
+        LocalBody::Octets(octets) => {
+            let framing = Framing::Length(octets.len() as u64);
+            answer.head(head.status, &head.reason, fields, framing)?;
+            answer.data(octets.clone(), true).await
+        }
+        // A page is never a file.
+        LocalBody::None | LocalBody::File(_) => {
+            answer.head(head.status, &head.reason, fields, Framing::Empty)
+        }
     }
 }
 
@@ -65,7 +83,7 @@ pub(super) async fn unreachable(
     answer: &mut Answer<'_>,
     error: &DialError,
 ) -> After {
-    let page = Page::new(error.status(), &error.to_string(), request.is_head());
+    let page = LocalAnswer::page(error.status(), &error.to_string(), request.is_head());
     let state = if error.is_refusal() { State::Refused } else { State::UpstreamError };
     if !source.is_done() {
         answer.close_after();
@@ -91,6 +109,7 @@ pub(super) async fn broken(
         }
         Ending::BadRequest(cause) => (Some(400), State::Refused, Failure::new(Side::Client, cause)),
         Ending::Truncated(cause) => (None, State::Truncated, Failure::new(Side::Upstream, cause)),
+        Ending::Broken(cause) => (None, State::Truncated, Failure::new(Side::Here, cause)),
         Ending::ClientGone(cause) => {
             (None, State::AbortedByClient, Failure::new(Side::Client, cause))
         }
@@ -109,7 +128,7 @@ pub(super) async fn broken(
     if !source.is_done() {
         answer.close_after();
     }
-    let page = Page::new(status, &failure.cause, request.is_head());
+    let page = LocalAnswer::page(status, &failure.cause, request.is_head());
     say(flow, answer, &page, state, failure).await;
     after(answer)
 }

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use consoletap_flow::Headers;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -13,11 +14,13 @@ use tokio::time::timeout;
 use crate::console::{Answer, Gone, RequestBody};
 use crate::exchange::Inlet;
 use crate::exchange::download::Download;
+use crate::exchange::outlet::Outlet;
 use crate::exchange::request::Request;
 use crate::headers;
 use crate::http1::{BodyError, Frame};
 use crate::open_flow::OpenFlow;
 use crate::server::{AnswerSource, RequestSink};
+use crate::shape::{Pace, Shape};
 use crate::tap::Tap;
 
 /// How long a request may stand still that a server has answered already, on a connection which
@@ -47,6 +50,8 @@ pub(crate) enum Ending {
     BadRequest(String),
     /// The server ended the body of its answer too early.
     Truncated(String),
+    /// The answer does not go on, and it is us who break it off: a rule wants it, or a file changed.
+    Broken(String),
     /// The client went away.
     ClientGone(String),
 }
@@ -115,16 +120,24 @@ impl Exchange<'_, '_> {
             inlet: self.inlet,
             request: self.request,
             upgrade: self.upgrade,
-            log,
-            tap: response_tap,
             timings,
-            answer: self.answer,
             progress: &progress,
+            out: Outlet {
+                answer: self.answer,
+                tap: response_tap,
+                log,
+                taken: &progress.taken,
+                sent: &progress.sent,
+                idle,
+                shape: Shape::of(&self.request.decision),
+            },
         };
+        let rate = self.request.decision.throttle().and_then(|by| by.what.up);
         let source = &mut *self.source;
         let mut client_side = pin!(async {
             if !bodiless {
-                upload(source, &mut into, request_tap, &progress, idle).await?;
+                upload(source, &mut into, request_tap, &progress, idle, rate.map(Pace::new))
+                    .await?;
             }
             progress.through.notify_one();
             source.gone(&progress.taken).await;
@@ -147,7 +160,7 @@ impl Exchange<'_, '_> {
             {
                 // The server answered before it had everything. The client gets the answer now,
                 // and the server the rest, as long as they keep at it.
-                match timeout(idle, download.answer.end(trailers.as_ref())).await {
+                match timeout(idle, download.out.answer.end(trailers.as_ref())).await {
                     Ok(Ok(())) => {}
                     Ok(Err(Gone)) => return Gone.into(),
                     Err(_) => return Ending::takes_nothing(idle),
@@ -156,7 +169,7 @@ impl Exchange<'_, '_> {
                 tokio::select! {
                     () = progress.through.notified() => {}
                     _ = &mut client_side => {
-                        download.log.note("the client had its answer and stopped sending its request");
+                        download.out.log.note("the client had its answer and stopped sending its request");
                     }
                     () = progress.stands_still(patience) => {}
                 }
@@ -184,12 +197,13 @@ impl Progress {
 
 /// Sends the request's body on. Ends early when the server takes no more: its answer may still
 /// come, and says more than our error could.
-async fn upload(
+pub(super) async fn upload(
     source: &mut RequestBody<'_>,
     into: &mut RequestSink<'_>,
     tap: &mut Tap,
     progress: &Progress,
     idle: Duration,
+    mut pace: Option<Pace>,
 ) -> Result<(), Ending> {
     loop {
         let next = tokio::select! {
@@ -225,6 +239,11 @@ async fn upload(
         let (frame, octets) = match frame {
             Frame::Data(octets) => {
                 tap.see(&octets);
+                let rest = match &mut pace {
+                    Some(pace) => Box::pin(send_slowly(octets, into, pace, progress)).await,
+                    None => Some(octets),
+                };
+                let Some(octets) = rest else { break };
                 let count = octets.len() as u64;
                 (Frame::Data(octets), count)
             }
@@ -240,4 +259,24 @@ async fn upload(
     }
     progress.request_done.store(true, Ordering::Relaxed);
     Ok(())
+}
+
+/// Sends octets no faster than a rule allows; what is left for the last turn, or `None` where the
+/// server takes no more.
+async fn send_slowly(
+    mut octets: Bytes,
+    into: &mut RequestSink<'_>,
+    pace: &mut Pace,
+    progress: &Progress,
+) -> Option<Bytes> {
+    while octets.len() > pace.piece() {
+        let piece = octets.split_to(pace.piece());
+        pace.wait(piece.len()).await;
+        let count = piece.len() as u64;
+        into.frame(Frame::Data(piece)).await.ok()?;
+        into.flush().await.ok()?;
+        progress.sent.fetch_add(count, Ordering::Relaxed);
+    }
+    pace.wait(octets.len()).await;
+    Some(octets)
 }

@@ -7,7 +7,7 @@ use consoletap_rules::{Context, Decision};
 
 use crate::exchange::{Inlet, Inside};
 use crate::headers;
-use crate::open_flow::OpenFlow;
+use crate::open_flow::{FlowLog, OpenFlow};
 use crate::rewrite;
 use crate::shared::Shared;
 use crate::upstream::Key;
@@ -15,14 +15,38 @@ use crate::upstream::Key;
 /// A request that is going to be sent on.
 pub(crate) struct Request<'a> {
     pub(crate) head: RequestHead,
+    /// What the server is asked for; another URL than the client's where a rule maps it.
     pub(crate) url: Url,
     /// The same as the rest of the house names it.
     pub(crate) target: Target,
     pub(crate) classification: Classification,
     pub(crate) decision: Decision<'a>,
+    mapped: Option<Mapped>,
 }
 
-impl Request<'_> {
+/// A rule sends the request to somebody else.
+struct Mapped {
+    /// Whether `Host` still says what the client said.
+    keeps_host: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(
+        head: RequestHead,
+        url: Url,
+        target: Target,
+        classification: Classification,
+        decision: Decision<'a>,
+    ) -> Self {
+        Self { head, url, target, classification, decision, mapped: None }
+    }
+
+    /// Sends the request to somebody else.
+    pub(super) fn map(&mut self, url: Url, keeps_host: bool) {
+        self.url = url;
+        self.mapped = Some(Mapped { keeps_host });
+    }
+
     /// What rules may want to know.
     pub(super) fn context<'c>(&'c self, inlet: &Inlet) -> Context<'c> {
         Context {
@@ -50,11 +74,12 @@ impl Request<'_> {
     /// The tunnel that this request goes on through. What names a whole URL does not: it goes
     /// where the URL says.
     pub(super) fn tunnel<'i>(&self, inlet: &'i Inlet) -> Option<&'i Inside> {
-        inlet.inside.as_ref().filter(|_| !self.head.target.contains("://"))
+        let through = !self.head.target.contains("://") && self.mapped.is_none();
+        inlet.inside.as_ref().filter(|_| through)
     }
 
     /// The fields for the server.
-    pub(super) fn fields(&self, inlet: &Inlet, upgrade: Option<&str>) -> Headers {
+    pub(super) fn fields(&self, inlet: &Inlet, upgrade: Option<&str>, log: &FlowLog) -> Headers {
         let mut fields = self.head.headers.clone();
         headers::strip_hop_by_hop(&mut fields);
         headers::say_length_once(&mut fields);
@@ -66,8 +91,13 @@ impl Request<'_> {
         // Inside a tunnel `Host` is all that is said of the authority, and stays as it is.
         let says_all =
             self.tunnel(inlet).is_some() && fields.get("host").is_some_and(|host| !host.is_empty());
-        if !says_all {
+        let keeps_host = self.mapped.as_ref().is_some_and(|mapped| mapped.keeps_host);
+        let stays = says_all || keeps_host && fields.contains("host");
+        if !stays {
             headers::set_host(&mut fields, self.url.scheme, &self.url.authority);
+        }
+        if self.decision.edits_headers() {
+            log.acted(self.decision.edit_request(&mut fields, &self.context(inlet)));
         }
         if self.decision.rewrites() {
             rewrite::ask_for_all(&mut fields);

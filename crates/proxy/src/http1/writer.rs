@@ -1,5 +1,6 @@
 //! The writing side of a connection: heads and bodies out, small things together in one write.
 
+use std::fs::File;
 use std::io;
 use std::io::Write as _;
 
@@ -82,6 +83,12 @@ impl Writer {
         self.half.flush().await?;
         self.waiting.extend_from_slice(tail);
         Ok(())
+    }
+
+    /// Sends octets of a file behind what waits; how many it were.
+    pub(crate) async fn file(&mut self, file: &File, at: u64, count: u64) -> io::Result<u64> {
+        self.send_waiting().await?;
+        self.half.file(file, at, count).await
     }
 
     /// Sends what waits.

@@ -23,6 +23,13 @@ pub(crate) struct Memory {
     events: Mutex<Vec<Event>>,
 }
 
+impl Memory {
+    /// How many events there are.
+    pub(crate) fn count(&self) -> usize {
+        self.events.lock().unwrap().len()
+    }
+}
+
 impl Recorder for Memory {
     fn record(&self, record: Record) {
         self.events.lock().unwrap().push(record.event);
@@ -172,6 +179,26 @@ impl Client {
         let read = tokio::time::timeout(LIMIT, self.tcp.read_to_end(&mut rest));
         let _ = read.await.expect("the proxy ends the connection");
         rest
+    }
+
+    /// So many octets.
+    pub(crate) async fn exactly(&mut self, count: usize) -> Vec<u8> {
+        let octets = self.at_most(count).await;
+        assert_eq!(octets.len(), count, "the end came too early");
+        octets
+    }
+
+    /// So many octets, or fewer where the connection ends before.
+    pub(crate) async fn at_most(&mut self, count: usize) -> Vec<u8> {
+        while self.read.len() < count {
+            let read = tokio::time::timeout(LIMIT, self.tcp.read_buf(&mut self.read)).await;
+            match read.expect("octets or an end come") {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let rest = self.read.split_off(count.min(self.read.len()));
+        std::mem::replace(&mut self.read, rest)
     }
 
     /// Reads until `end` has come, and gives everything up to it.

@@ -45,7 +45,9 @@ pub enum Store {
 }
 
 impl Throttle {
-    pub(crate) fn describe(&self) -> String {
+    /// In plain words.
+    #[must_use]
+    pub fn describe(&self) -> String {
         let rate = |rate: Option<u64>, way: &str| {
             rate.map(|rate| format!("{} a second {way} the client", Bytes(rate)))
         };
@@ -66,7 +68,9 @@ impl Fault {
 }
 
 impl Store {
-    pub(crate) fn describe(&self) -> String {
+    /// In plain words.
+    #[must_use]
+    pub fn describe(&self) -> String {
         match self {
             Self::None => "keep the row alone in the session".to_owned(),
             Self::Head => "keep the heads in the session, and no bodies".to_owned(),

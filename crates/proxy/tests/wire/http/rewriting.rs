@@ -96,8 +96,9 @@ async fn a_list_is_changed_however_it_comes() {
         assert_eq!(
             head,
             format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
+                "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nETag: \"{}\"\r\nAccept-Ranges: bytes\r\nConnection: close\r\n\r\n",
+                body.len(),
+                &blake3::hash(&body).to_hex()[..32]
             )
         );
         assert_eq!((flow.state(), flow.response_bytes), (State::Complete, body.len() as u64));
@@ -119,7 +120,9 @@ async fn the_server_is_asked_for_the_whole_list_and_without_conditions() {
             "GET /update/ps4/list/us/ps4-updatelist.xml HTTP/1.1\r\nHost: {HOST}\r\naccept-encoding: identity\r\nX-End: 1\r\n\r\n"
         )
     );
-    assert!(got.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    // The part that it asked for comes from here.
+    assert!(got.starts_with(b"HTTP/1.1 206 Partial Content\r\n"));
+    assert_eq!(split(&got).1, &LIST.as_bytes()[..10]);
 }
 
 /// What cannot be changed passes to the octet, and the row says why.
