@@ -9,6 +9,7 @@ mod end_to_end {
     mod clients;
     mod harness;
 
+    mod catalog;
     mod crash;
     mod demo;
     mod explain;

@@ -32,7 +32,7 @@ pub(crate) struct UrlArgs {
 /// # Errors
 /// When tables cannot be read, or nothing can be printed.
 pub(crate) fn run(args: &UrlArgs, printer: &Printer) -> anyhow::Result<()> {
-    let given = [("country", args.country.as_ref()), ("language", args.language.as_ref())];
+    let given = [("region", args.country.as_ref()), ("language", args.language.as_ref())];
     let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let given = given.map(|(name, value)| (name.to_owned(), value.clone())).collect();
     let found = args.tables.load()?.urls(&args.title, &given);

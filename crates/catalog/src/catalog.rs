@@ -118,6 +118,18 @@ impl Catalog {
         Self::compile(table::parse(name, text)?)
     }
 
+    /// Reads the tables of one folder alone, without ours: for tests of this crate.
+    #[doc(hidden)]
+    pub fn load_alone(dir: &Path) -> Result<Self, CatalogError> {
+        let mut table = Table::default();
+        for path in toml_files(dir)? {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| CatalogError::Unreadable { path: path.clone(), source })?;
+            merge(&mut table, table::parse(&path.display().to_string(), &text)?)?;
+        }
+        Self::compile(table)
+    }
+
     fn compile(mut table: Table) -> Result<Self, CatalogError> {
         // Answers must not depend on the order in files: of equals, the smaller id comes first.
         table.rows.sort_by(|one, other| one.entry.id.0.cmp(&other.entry.id.0));

@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop here")]
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use consoletap_catalog::{Catalog, Question};
 use consoletap_flow::{Classification, Environment};
+
+/// Reading all tables takes a moment in a debug build: once for all cases.
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
 
 const SEED: &str = include_str!("vectors/seed.tsv");
 
@@ -155,7 +159,7 @@ fn check_port(catalog: &Catalog, vector: &Vector<'_>) {
 
 fn ask(target: &str, user_agent: Option<&str>) -> Classification {
     let question = Question::parse(None, Some(target), user_agent).unwrap();
-    Catalog::builtin().classify(&question.query())
+    CATALOG.classify(&question.query())
 }
 
 #[test]
@@ -222,4 +226,126 @@ fn the_worked_example_of_the_manual_is_a_row_that_works() {
     let findings: Vec<_> = catalog.check().iter().map(ToString::to_string).collect();
     assert!(findings.is_empty(), "{findings:?}");
     assert_eq!(catalog.entries().count(), Catalog::builtin().entries().count() + 1);
+
+    // What the manual shows is what is printed.
+    let shown = manual.split("```console\n").nth(1).and_then(|rest| rest.split("```").next());
+    let (command, answer) = shown.unwrap().split_once('\n').unwrap();
+    let url = command.strip_prefix("$ consoletap explain --catalog FOLDER ").unwrap();
+    let question = Question::parse(None, Some(url), None).unwrap();
+    assert_eq!(catalog.explain(&question).to_string(), answer);
+}
+
+#[test]
+fn the_table_of_coverage_is_up_to_date_and_nothing_in_it_is_untested() {
+    let want = consoletap_catalog::coverage(&Catalog::builtin(), "seed.tsv", SEED);
+    let untested: Vec<&str> = want.lines().filter(|line| line.contains("**none**")).collect();
+    assert!(untested.is_empty(), "{}", untested.join("\n"));
+    let written = include_str!("../../../docs/coverage.md");
+    assert!(
+        written == want,
+        "docs/coverage.md is out of date: consoletap catalog coverage > docs/coverage.md"
+    );
+}
+
+#[test]
+fn the_tables_are_many_and_every_row_says_where_it_is_from() {
+    let catalog = Catalog::builtin();
+    assert!(catalog.entries().count() >= 600);
+    for entry in catalog.entries() {
+        assert!(!entry.source.is_empty(), "{}: no source", entry.id);
+        assert!(!entry.examples.is_empty() || entry.document.is_some(), "{}: no example", entry.id);
+    }
+    // The names of the field (docs/consoles): a category that is none of them is a slip.
+    let known = "fw-updatelist fw-image fw-feature-page fw-update-portal network-test \
+        title-metadata title-update-xml title-update-json title-update-pkg title-update-delta \
+        playgo-manifest base-game-json base-game-pkg addcont-json addcont-pkg addcont-digest \
+        title-pkg title-pkg-sc pkg-crc title-content pkg-sideload game-patch license-kdc auth \
+        account np-core np-profile np-community friends presence community activity-feed avatar \
+        trophy ranking clans title-storage matching push stun store store-image store-content \
+        store-cdn image-convert whats-new livearea service-config feature-switch telemetry \
+        system-logger downloader webkit-browser crash-report crl ads eula manual browser \
+        video-app music-app media-app cloud-stream cloud-save parental-control spotpass \
+        game-server nonretail unknown";
+    let known: HashSet<&str> = known.split_whitespace().collect();
+    for entry in catalog.entries() {
+        assert!(known.contains(entry.category.as_str()), "{}: {}", entry.id, entry.category);
+    }
+}
+
+/// Rows in any order, over files in any order, give the same answers.
+fn shuffled(seed: u64) -> Catalog {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/catalog");
+    let mut pieces: Vec<(u64, String)> = Vec::new();
+    let dir = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let mut parts = text.split("\n[[entry]]\n");
+        let head = parts.next().unwrap();
+        let rows: Vec<&str> = parts.collect();
+        let order = |index: usize| {
+            // Any permutation will do: a multiplicative hash of the place.
+            (index as u64 + 1).wrapping_mul(seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        let mut rows: Vec<(u64, &str)> =
+            rows.into_iter().enumerate().map(|(index, row)| (order(index), row)).collect();
+        rows.sort_unstable();
+        let rows: String = rows.iter().map(|(_, row)| format!("\n[[entry]]\n{row}")).collect();
+        pieces.push((order(pieces.len()), format!("{head}{rows}")));
+    }
+    pieces.sort_unstable();
+    for (index, (_, text)) in pieces.iter().enumerate() {
+        std::fs::write(dir.path().join(format!("{index:03}.toml")), text).unwrap();
+    }
+    Catalog::load_alone(dir.path()).unwrap()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4))]
+
+    #[test]
+    fn the_order_of_rows_changes_no_answer(seed in proptest::num::u64::ANY) {
+        let (catalog, shuffled) = (&*CATALOG, shuffled(seed));
+        let facts = include_str!("vectors/facts.tsv").lines().skip(1);
+        for line in SEED.lines().skip(1).chain(facts) {
+            let cells: Vec<&str> = line.split('\t').collect();
+            let given = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+            let Ok(question) = Question::parse(given(cells[1]), given(cells[2]), given(cells[3]))
+            else { continue };
+            proptest::prop_assert_eq!(
+                catalog.classify(&question.query()),
+                shuffled.classify(&question.query()),
+                "{}", line
+            );
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn hostile_requests_never_panic_and_never_come_from_a_console(
+        host in "[a-z0-9.%-]{0,40}|\\PC{0,20}",
+        path in "/[a-z0-9/_.%?&=-]{0,80}|\\PC{0,60}",
+        user_agent in "[ -~]{0,60}|\\PC{0,30}",
+    ) {
+        let target = format!("http://{host}.evil.example{path}");
+        if let Ok(question) = Question::parse(None, Some(&target), Some(&user_agent)) {
+            let answer = CATALOG.explain(&question);
+            let _ = (answer.to_string(), serde_json::to_string(&answer).unwrap());
+        }
+    }
+
+    #[test]
+    fn hostile_paths_under_known_hosts_never_panic(
+        host in proptest::sample::select(vec![
+            "gs2.ww.prod.dl.playstation.net", "tmdb.np.dl.playstation.net",
+            "fus01.ps4.update.playstation.net", "atum.hac.lp1.d4c.nintendo.net",
+            "nsx.np.dl.playstation.net", "account.nintendo.net",
+        ]),
+        path in "/(gs2|tmdb2|update|c1|nsx|v1|cdn)?[a-zA-Z0-9/_.%{}*-]{0,200}|/\\PC{0,80}",
+    ) {
+        if let Ok(question) = Question::parse(None, Some(&format!("http://{host}{path}")), None) {
+            let said = CATALOG.classify(&question.query());
+            proptest::prop_assert!(said.entry.is_some());
+        }
+    }
 }
