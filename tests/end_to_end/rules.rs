@@ -2,10 +2,12 @@
 
 use std::io::Write as _;
 
-use consoletap_simulator::{Console, GotAnswer, RawOrigin, Request, World};
+use consoletap_flow::Kept;
+use consoletap_simulator::{Console, GotAnswer, RawOrigin, Request, Sizes, World};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::harness::{Home, Tap};
 
@@ -194,4 +196,143 @@ async fn the_log_marks_what_was_changed() {
     let mut lines = ended.stderr.lines().skip_while(|line| !line.contains(" fw-updatelist "));
     assert!(lines.next().unwrap().ends_with(" ✎"), "{}", ended.stderr);
     assert!(lines.next().unwrap().contains("✎ firmware-guard: "), "{}", ended.stderr);
+}
+
+/// A rule file below this home.
+fn rules(home: &Home, rules: &str) -> String {
+    home.write("rules.toml", rules)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_of_a_package_come_from_disk_and_the_rest_from_the_net() {
+    let sizes = Sizes { package_piece: 2 << 20, ..Sizes::default() };
+    let (home, world) = (Home::new(), World::start_with(sizes).await.unwrap());
+    let folder =
+        "/gs2/ppkgo/prod/CUSA00001_00/1/f_1/f/IP9100-CUSA00001_00-PLAYROOM00000000-A0107-V0100";
+    let content: Vec<u8> = (0..2_u32 << 20).map(|at| (at % 249) as u8).collect();
+    home.write("packages/IP9100-CUSA00001_00-PLAYROOM00000000-A0107-V0100_0.pkg", &content);
+    let file = rules(
+        &home,
+        "[[rule]]\nname = 'local'\nwhen = '~u \\.pkg'\n\
+         map-local = { folder = 'packages', missing = 'net' }\n",
+    );
+    let tap = home.tap().world(&world).args(["--rules", &file]).start().await;
+    let mut slices = tokio::task::JoinSet::new();
+    for slice in 0..8_usize {
+        let (proxy, content) = (tap.address(), content.clone());
+        let here = slice % 2 == 0;
+        let piece = if here { "_0" } else { "" };
+        let url = format!(
+            "http://gs2.ww.prod.dl.playstation.net{folder}{piece}.pkg?product=0287&serverIpAddr=1.2.3.4"
+        );
+        let expected = match here {
+            true => content[slice << 18..(slice + 1) << 18].to_vec(),
+            false => {
+                let range = (slice as u64) << 18..(slice as u64 + 1) << 18;
+                world.sizes().file(&format!("{folder}.pkg")).unwrap().read(range).to_vec()
+            }
+        };
+        slices.spawn(async move {
+            let range = format!("bytes={}-{}", slice << 18, ((slice + 1) << 18) - 1);
+            let mut console = Console::ps4("9.00").behind(proxy);
+            let answer = console.ask(&Request::get(&url).header("Range", &range)).await.unwrap();
+            assert_eq!(answer.head.status, 206);
+            assert!(answer.body == expected, "slice {slice}");
+        });
+    }
+    while let Some(slice) = slices.join_next().await {
+        slice.unwrap();
+    }
+    assert!(world.requests().iter().all(|seen| !seen.target.contains("_0.pkg")));
+    assert_eq!(tap.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_file_of_a_gibibyte_leaves_the_memory_flat() {
+    let home = Home::new();
+    home.write("title.pkg", "");
+    let size = 1_u64 << 30;
+    std::fs::File::options()
+        .write(true)
+        .open(home.path("title.pkg"))
+        .unwrap()
+        .set_len(size)
+        .unwrap();
+    let file =
+        rules(&home, "[[rule]]\nname = 'r'\nwhen = '~all'\nmap-local = { file = 'title.pkg' }\n");
+    let tap = home.tap().args(["--rules", &file]).start().await;
+    let mut client = tokio::net::TcpStream::connect(tap.address()).await.unwrap();
+    let ask =
+        "GET http://a.example/title.pkg HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let mut block = vec![0; 1 << 20];
+    let mut got = 0_u64;
+    loop {
+        let count = client.read(&mut block).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        got += count as u64;
+    }
+    assert!(got > size && got < size + 1000, "{got}");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", tap.pid().as_raw_nonzero())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 96 << 10, "{peak} KiB at the most");
+    let row = tap.rows(1).await.remove(0);
+    assert_eq!(
+        (row["state"].as_str(), row["response_bytes"].as_u64()),
+        (Some("complete"), Some(size))
+    );
+}
+
+#[tokio::test]
+async fn the_session_keeps_what_rules_want() {
+    let body = "0123456789".repeat(200_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for (store, kept) in [
+        ("'none'", Kept::Nothing),
+        ("'head'", Kept::Nothing),
+        ("'full'", Kept::Whole),
+        ("10", Kept::Prefix { bytes: 10, digest: consoletap_flow::Digest::sha256([0; 32]) }),
+    ] {
+        let home = Home::new();
+        let origin = RawOrigin::answer(answer.clone()).await.unwrap();
+        let redirect = format!("a.example={}", origin.address());
+        let file = rules(&home, &format!("[[rule]]\nname = 'r'\nwhen = '~all'\nstore = {store}\n"));
+        let tap = home.tap().args(["--resolve", &redirect, "--rules", &file]).start().await;
+        let got = Console::ps4("9.00")
+            .behind(tap.address())
+            .ask(&Request::get("http://a.example/").header("Cookie", "secret"))
+            .await
+            .unwrap();
+        assert_eq!(got.body.len(), body.len());
+        assert_eq!(tap.stop().await.code, Some(0));
+        let flow = home.flows().remove(0);
+        let has_heads = !flow.request.unwrap().headers.is_empty();
+        assert_eq!(has_heads, store != "'none'", "{store}");
+        let finished = flow.finished.unwrap();
+        assert_eq!(finished.response_body.bytes, body.len() as u64, "{store}");
+        match (finished.response_body.kept, kept) {
+            (Kept::Prefix { bytes, .. }, Kept::Prefix { bytes: wanted, .. }) => {
+                assert_eq!(bytes, wanted, "{store}");
+            }
+            (is, wanted) => assert_eq!(is, wanted, "{store}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_list_is_answered_with_a_version_of_ones_own() {
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    let file = rules(
+        &home,
+        "[[rule]]\nname = 'r'\nwhen = '~cat fw-updatelist'\n\
+         [rule.rewrite.document]\nupdatelist.offer = '09.000.000'\n",
+    );
+    let tap = home.tap().world(&world).args(["--rules", &file]).start().await;
+    let list = ask(&tap, &Console::ps4("1.51"), &Request::get(PS4)).await.text();
+    assert!(list.contains("version=\"09.000.000\""), "{list}");
+    rewritten(&tap, PS4, "r").await;
 }

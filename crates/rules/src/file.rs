@@ -435,12 +435,16 @@ impl Reader<'_> {
         captures: Captures<'_>,
     ) -> Result<Action, RulesError> {
         let whole = Spanned::new(written.span(), ());
-        let WrittenRewrite { firmware, json, replace, json_patch, json_merge_patch, xml } =
+        let WrittenRewrite { firmware, json, document, replace, json_patch, json_merge_patch, xml } =
             written.into_inner();
         let ways = [
             firmware.map(|_| Ok(Rewrite::HideFirmware)),
             json.map(|table| {
                 let read = Rewrite::json(table.get_ref(), captures);
+                read.map_err(|problem| self.error(&table, problem))
+            }),
+            document.map(|table| {
+                let read = Rewrite::document(table.get_ref(), captures);
                 read.map_err(|problem| self.error(&table, problem))
             }),
             replace.map(|replace| self.replace(&replace, captures)),
@@ -458,8 +462,8 @@ impl Reader<'_> {
         match (ways.next(), ways.next()) {
             (Some(rewrite), None) => rewrite.map(Action::Rewrite),
             _ => {
-                let problem = "`rewrite` needs one of firmware = \"hide\", json = { … }, replace = \
-                               { … }, json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
+                let problem = "`rewrite` needs one of firmware = \"hide\", json = { … }, document \
+                               = { … }, replace = { … }, json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
                 Err(self.error(&whole, problem))
             }
         }

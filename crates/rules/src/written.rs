@@ -123,6 +123,7 @@ pub(crate) struct WrittenHeads<T> {
 pub(crate) struct WrittenRewrite {
     pub(crate) firmware: Option<WrittenFirmware>,
     pub(crate) json: Option<Spanned<toml::Table>>,
+    pub(crate) document: Option<Spanned<toml::Table>>,
     pub(crate) replace: Option<Spanned<Replaces>>,
     pub(crate) json_patch: Option<Spanned<toml::Value>>,
     pub(crate) json_merge_patch: Option<Spanned<toml::Value>>,

@@ -55,7 +55,7 @@ fn every_action_of_the_text_is_one() {
         loaded.unwrap_or_else(|error| panic!("{action}: {error}"));
         count += 1;
     }
-    assert_eq!(count, 24);
+    assert_eq!(count, 25);
 }
 
 #[test]

@@ -106,7 +106,11 @@ const ACTIONS: [&str; 68] = [
 ];
 
 /// More of them.
-const MORE: [&str; 6] = [
+const MORE: [&str; 10] = [
+    "rewrite.document = { 'updatelist.ofer' = '9.00' }",
+    "rewrite.document = { updatelist.offer = 'no version' }",
+    "rewrite.document = { updatelist.offer = '9.00', title.name = 'x' }",
+    "rewrite.document = {}",
     "fault = { cut = -1 }",
     "tls = 'open'",
     "store = 'all'",

@@ -107,6 +107,25 @@ fn what_is_no_update_list_passes_unchanged_and_the_row_says_why() {
 }
 
 #[test]
+fn a_field_of_a_document_is_set_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let rule = "[[rule]]\nname = 'mine'\nwhen = '~all'\n[rule.rewrite.document]\n\
+                updatelist.offer = '09.000.000'\nupdatelist.region = '{value}'\n";
+    std::fs::write(&file, rule).unwrap();
+    let rules = Rules::load(&[file.to_str().unwrap().to_owned()]).unwrap();
+    let class = update_list_of(Platform::Ps4, None);
+    let rewritten = rewrite(&rules, &class, "http://example.org/", PS4_LIST).unwrap();
+    assert!(
+        rewritten.hits[0].did.starts_with("rewrote the document: offers 9.00"),
+        "{rewritten:?}"
+    );
+    assert!(text(rewritten.body).contains("version=\"09.000.000\""));
+    let rewritten = rewrite(&rules, &class, "http://example.org/", b"<html/>").unwrap();
+    assert!(rewritten.body.is_none() && rewritten.notes[0].contains("passed unchanged"));
+}
+
+#[test]
 fn a_list_without_anything_newer_is_not_called_rewritten() {
     let rules = pack("firmware-guard");
     let class = update_list_of(Platform::Ps4, None);

@@ -367,6 +367,61 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        // Each case is a directory look-up, so that this takes seconds and not minutes.
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 100_000, failure_persistence: None, ..proptest::prelude::ProptestConfig::default()
+        })]
+        #[test]
+        fn no_url_of_a_hundred_thousand_leads_out_of_the_folder(
+            path in "/([./\\\\%:a~]|%2e|%2E|%2f|%5c|%00|%25|\\.\\.|/|sub|up|out|within|secret|etc/passwd|é){0,10}",
+        ) {
+            use consoletap_filter::Subject;
+            use consoletap_flow::{Classification, Target};
+            use consoletap_rules::{Context, Here, Rules};
+
+            thread_local!(static WORLD: (tempfile::TempDir, Rules) = {
+                let home = tempfile::tempdir().unwrap();
+                let root = home.path().join("root");
+                fs::create_dir_all(root.join("sub")).unwrap();
+                for (file, content) in [("secret", "secret"), ("root/a", "fine"), ("root/sub/a", "fine")] {
+                    fs::write(home.path().join(file), content).unwrap();
+                }
+                symlink("../secret", root.join("out")).unwrap();
+                symlink("..", root.join("up")).unwrap();
+                symlink("sub/a", root.join("within")).unwrap();
+                let rule = "[[rule]]\nname = 'r'\nwhen = '~all'\nmap-local = { folder = 'root', path = '{path}' }";
+                let file = home.path().join("rules.toml");
+                fs::write(&file, rule).unwrap();
+                let rules = Rules::load(&[file.to_str().unwrap().to_owned()]).unwrap();
+                (home, rules)
+            });
+            WORLD.with(|(home, rules)| {
+                let target = Target::Url(format!("http://h.test{path}").parse().unwrap());
+                let classification = Classification::default();
+                let client = [127, 0, 0, 1].into();
+                let decision = rules.decide(&Subject::request("GET", &target, &classification, client));
+                let context =
+                    Context { classification: &classification, target: &target, method: "GET", client };
+                let (wanted, _) = decision.from_here(&context);
+                let Some(Here::File { file, .. }) = wanted.map(|wanted| wanted.what) else { return };
+                if let Ok(content) = open(&file) {
+                    assert_eq!(content.read(0, 4).unwrap(), "fine", "{path}");
+                }
+                // The other way of opening takes ten times as long.
+                if !path.len().is_multiple_of(8) {
+                    return;
+                }
+                if let Ok(mut file) = open_resolved(&home.path().join("root"), &file.path) {
+                    let mut text = String::new();
+                    // A folder can be opened, and not read.
+                    let _ = io::Read::read_to_string(&mut file, &mut text);
+                    assert!(text.is_empty() || text == "fine", "{path}");
+                }
+            });
+        }
+    }
+
     #[test]
     fn no_link_leads_out_of_the_folder() {
         let home = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Changing the body of an answer.
 
-use consoletap_documents::{Firmware, JsonPath, TitleMetadata, UpdateList};
+use consoletap_documents::{Document, Field, Firmware, JsonPath, TitleMetadata, UpdateList};
 use consoletap_flow::{Classification, Details, Effect, Target};
 use regex::bytes::Regex;
 use serde_json::Value;
@@ -18,6 +18,8 @@ pub(crate) enum Rewrite {
     HideFirmware,
     /// Replace fields of title metadata.
     Json(Vec<(JsonPath, NewValue)>),
+    /// Set fields of one kind of document, by their names.
+    Document(Vec<(Field, Template)>),
     /// Replace what regexes find, one after the other.
     Replace(Vec<Replace>),
     /// RFC 6902.
@@ -82,11 +84,30 @@ impl Rewrite {
         Ok(Self::Json(fields))
     }
 
+    /// Reads the fields of `document = { … }`; they are all of one kind of document.
+    pub(crate) fn document(table: &toml::Table, captures: &[String]) -> Result<Self, String> {
+        let places = Places { value: true, captures };
+        let mut fields = Vec::new();
+        fields_of_a_document(table, "", places, &mut fields)?;
+        let formats = fields.iter().map(|(field, _)| field.format());
+        match (
+            formats.clone().next(),
+            formats.clone().all(|one| Some(one) == formats.clone().next()),
+        ) {
+            (None, _) => Err("`document` needs a field, as updatelist.offer = \"9.00\"".to_owned()),
+            (_, false) => {
+                Err("these fields are of different documents; make a rule of each".to_owned())
+            }
+            _ => Ok(Self::Document(fields)),
+        }
+    }
+
     /// Changes a body; or says why it is not what the rule is for.
     pub(crate) fn apply(&self, body: &[u8], values: &Values<'_>) -> Result<Outcome, String> {
         match self {
             Self::HideFirmware => hide_firmware(body, values.context),
             Self::Json(fields) => replace_fields(fields, body, values),
+            Self::Document(fields) => set_fields(fields, body, values),
             Self::Replace(replaces) => replace(replaces, body, values),
             Self::JsonPatch(operations) => {
                 let new = json::patch(body, operations)?;
@@ -111,6 +132,10 @@ impl Rewrite {
             Self::Json(fields) => {
                 let paths: Vec<String> = fields.iter().map(|(path, _)| path.to_string()).collect();
                 format!("rewrite the title metadata: replace {}", paths.join(", "))
+            }
+            Self::Document(fields) => {
+                let names: Vec<&str> = fields.iter().map(|(field, _)| field.name()).collect();
+                format!("rewrite the document: set {}", names.join(", "))
             }
             Self::Replace(replaces) => {
                 let finds: Vec<&str> = replaces.iter().map(|r| r.find.as_str()).collect();
@@ -155,6 +180,67 @@ fn replace(replaces: &[Replace], body: &[u8], values: &Values<'_>) -> Result<Out
     let did = format!("rewrote the body: {}", count(places, "place"));
     let unchanged = if places == 0 { "nothing fits" } else { "nothing changes" };
     Ok(Outcome::of(body, new, did, unchanged))
+}
+
+fn set_fields(
+    fields: &[(Field, Template)],
+    body: &[u8],
+    values: &Values<'_>,
+) -> Result<Outcome, String> {
+    let format = fields.first().map(|(field, _)| field.format());
+    let document = Document::recognise(format, body).map_err(|error| error.to_string())?;
+    let mut notes = Vec::new();
+    let edited = document.edit(fields.iter().map(|(field, _)| *field), |field, old| {
+        let (_, template) = fields.iter().find(|(candidate, _)| *candidate == field)?;
+        match template.fill(&Values { value: Some(old), ..*values }) {
+            Ok(text) => Some(text),
+            Err(problem) => {
+                notes.push(format!("{field} stays as it is: {problem}"));
+                None
+            }
+        }
+    });
+    let edited = edited.map_err(|error| format!("left alone: {error}"))?;
+    if !edited.missing.is_empty() {
+        let missing = edited.missing.join(", ");
+        notes.push(format!("the document has no {missing}; nothing was added"));
+    }
+    let Some(new) = edited.body else {
+        let did = format!("left the document: nothing changes ({})", document.summary());
+        return Ok(Outcome { body: None, did, effect: Effect::Noted, notes });
+    };
+    let after = Document::recognise(format, &new).map(|document| document.summary());
+    let after = after.map_err(|error| format!("left alone: it would be {error}"))?;
+    let did = format!("rewrote the document: {after} (the server {})", document.summary());
+    Ok(Outcome { body: Some(new), did, effect: Effect::Rewritten, notes })
+}
+
+fn fields_of_a_document(
+    table: &toml::Table,
+    prefix: &str,
+    places: Places<'_>,
+    fields: &mut Vec<(Field, Template)>,
+) -> Result<(), String> {
+    for (name, value) in table {
+        let name = format!("{prefix}{name}");
+        let text = match value {
+            toml::Value::Table(inner) => {
+                fields_of_a_document(inner, &format!("{name}."), places, fields)?;
+                continue;
+            }
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(number) => number.to_string(),
+            _ => return Err(format!("{name} wants a text or a whole number")),
+        };
+        let field: Field =
+            name.parse().map_err(|error: consoletap_documents::UnknownField| error.to_string())?;
+        let template = Template::parse(&text, places)?;
+        if let Some(fixed) = template.fixed() {
+            field.check(fixed).map_err(|error| error.to_string())?;
+        }
+        fields.push((field, template));
+    }
+    Ok(())
 }
 
 fn set_xml(
