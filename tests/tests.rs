@@ -10,6 +10,7 @@ mod end_to_end {
     mod harness;
 
     mod catalog;
+    mod certs;
     mod crash;
     mod demo;
     mod explain;

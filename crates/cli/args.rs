@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Look at recorded sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Look at our certificate, and export it for a console
+    #[command(subcommand)]
+    Certs(crate::certs::Command),
     /// Look at the ready rule packs
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -127,6 +130,16 @@ pub(crate) struct RunArgs {
     /// The folder of the CA: ca.pem and its key
     #[arg(long, value_name = "DIR")]
     pub(crate) certs: Option<PathBuf>,
+    /// Use this CA instead: its certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// The key of that CA, readable by you alone
+    #[arg(long, value_name = "FILE", requires = "ca_cert")]
+    pub(crate) ca_key: Option<PathBuf>,
+    /// Speak TLS that is not safe any more with clients that ask for these hosts (repeatable); for
+    /// old consoles, in builds with the feature legacy-tls
+    #[arg(long, value_name = "[WHO@]HOST-GLOB")]
+    pub(crate) legacy_tls: Vec<TlsPick>,
     /// Use a rule pack by its name, or a file of rules (repeatable)
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) rules: Vec<String>,

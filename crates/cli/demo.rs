@@ -49,6 +49,7 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
             learned: Arc::new(Learned::load(None)),
         },
         recorder: recording.recorder(),
+        seen: Some(recording.seen()),
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(Proxy::new(listener, wire, parts).run(async {

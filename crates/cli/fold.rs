@@ -2,9 +2,12 @@
 //! is ever skipped at this point, and a flow is forgotten once it is over.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use consoletap_flow::{Event, Flow, FlowId};
 
+use crate::remembered::Remembered;
 use crate::totals::Totals;
 
 /// The flows that are under way, and what came of the others.
@@ -12,12 +15,13 @@ use crate::totals::Totals;
 pub(crate) struct Fold {
     open: HashMap<FlowId, Open>,
     totals: Totals,
+    remembered: Remembered,
 }
 
 #[derive(Debug)]
 struct Open {
-    // A flow is large, and is handed on more than once.
-    flow: Box<Flow>,
+    // A flow is large, and is handed on more than once; until its end nobody else has it.
+    flow: Arc<Flow>,
     inner: u64,
 }
 
@@ -25,7 +29,7 @@ struct Open {
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
     /// The flow.
-    pub(crate) flow: Box<Flow>,
+    pub(crate) flow: Arc<Flow>,
     /// How many flows came through it.
     pub(crate) inner: u64,
 }
@@ -44,13 +48,14 @@ impl Fold {
     pub(crate) fn take(&mut self, event: Event) -> Option<Done> {
         let id = event.flow;
         if let Some(open) = self.open.get_mut(&id) {
-            open.flow.apply(event);
+            Arc::get_mut(&mut open.flow)?.apply(event);
             open.flow.finished.as_ref()?;
             let Open { flow, inner } = self.open.remove(&id)?;
             self.totals.add(&flow);
+            self.remembered.add(&flow);
             return Some(Done { flow, inner });
         }
-        let flow = Box::new(Flow::open(event)?);
+        let flow = Arc::new(Flow::open(event)?);
         self.totals.meet(&flow);
         if let Some(tunnel) = flow.tunnel.and_then(|tunnel| self.open.get_mut(&tunnel)) {
             tunnel.inner += 1;
@@ -62,6 +67,11 @@ impl Fold {
     /// The flows that are under way, in no order.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Flow> {
         self.open.values().map(|open| &*open.flow)
+    }
+
+    /// The latest of a client that are over, the latest first.
+    pub(crate) fn latest(&self, client: IpAddr) -> Vec<Arc<Flow>> {
+        self.remembered.latest(client)
     }
 
     /// What came of those that are over.

@@ -27,7 +27,7 @@ pub(crate) fn line(flow: &Flow, with_secrets: bool) -> String {
 /// up nothing. No line is left out: what the reader has not taken yet waits in memory without
 /// bound, since a program that reads a log with gaps would draw wrong conclusions.
 pub(crate) struct JsonLines {
-    queue: Sender<Option<Box<Flow>>>,
+    queue: Sender<Option<Arc<Flow>>>,
     thread: JoinHandle<io::Result<()>>,
 }
 
@@ -69,16 +69,16 @@ impl JsonLines {
 
 /// Takes finished flows.
 #[derive(Clone)]
-pub(crate) struct JsonQueue(Sender<Option<Box<Flow>>>);
+pub(crate) struct JsonQueue(Sender<Option<Arc<Flow>>>);
 
 impl JsonQueue {
     /// Never blocks. Once the reader is gone, flows are dropped.
-    pub(crate) fn push(&self, flow: Box<Flow>) {
+    pub(crate) fn push(&self, flow: Arc<Flow>) {
         let _ = self.0.send(Some(flow));
     }
 }
 
-fn write(printer: &Printer, flows: &Receiver<Option<Box<Flow>>>) -> io::Result<()> {
+fn write(printer: &Printer, flows: &Receiver<Option<Arc<Flow>>>) -> io::Result<()> {
     while let Ok(Some(flow)) = flows.recv() {
         printer.data(&line(&flow, false))?;
     }
@@ -102,7 +102,7 @@ mod tests {
         for id in 1..=500 {
             lines
                 .queue()
-                .push(Box::new(Sample::get("http://a/x?sid=geheim").id(id).status(200).flow()));
+                .push(Arc::new(Sample::get("http://a/x?sid=geheim").id(id).status(200).flow()));
         }
         lines.close().unwrap();
         let text = paper.text();
@@ -131,7 +131,7 @@ mod tests {
         let told = Arc::clone(&broken);
         let printer = Arc::new(Printer::new(Box::new(Closed), Box::new(io::sink()), false));
         let lines = JsonLines::start(printer, move || told.store(true, Ordering::SeqCst)).unwrap();
-        lines.queue().push(Box::new(Sample::get("http://a/").flow()));
+        lines.queue().push(Arc::new(Sample::get("http://a/").flow()));
         lines.close().unwrap();
         assert!(broken.load(Ordering::SeqCst));
     }

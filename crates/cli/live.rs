@@ -2,13 +2,15 @@
 //! thread of its own and may skip lines; the proxy never waits for a terminal.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use consoletap_flow::{Event, Timestamp};
+use consoletap_flow::{Event, Flow, Timestamp};
+use consoletap_proxy::Seen;
 use jiff::tz::TimeZone;
 
 use crate::amounts::count;
@@ -39,6 +41,12 @@ impl Flows {
     pub(crate) fn look_at(&self) -> MutexGuard<'_, Fold> {
         // The fold is whole between two events, whatever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen for Flows {
+    fn latest(&self, client: IpAddr) -> Vec<Arc<Flow>> {
+        self.look_at().latest(client)
     }
 }
 

@@ -5,6 +5,7 @@ mod amounts;
 mod args;
 mod banner;
 mod catalog;
+mod certs;
 mod consoles;
 mod demo;
 mod escape;
@@ -17,6 +18,7 @@ mod live;
 mod look;
 mod progress;
 mod recording;
+mod remembered;
 mod rules;
 mod run;
 #[cfg(test)]
@@ -66,6 +68,7 @@ fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode>
         Command::Url(args) => url::run(&args, printer)?,
         Command::Catalog(command) => return catalog::run(command, printer),
         Command::Session(command) => session::run(command, printer)?,
+        Command::Certs(command) => certs::run(command, printer)?,
         Command::Rules(RulesCommand::List) => printer.data(&rules::list())?,
         Command::Tls(command) => tls::run(command, printer)?,
         Command::Settings => printer.data(settings_file::TEMPLATE)?,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use consoletap_flow::{Record, Recorder, Timestamp};
+use consoletap_proxy::Seen;
 use consoletap_session::{About, CreateError, Options, Stats, Writer};
 use jiff::tz::TimeZone;
 
@@ -72,6 +73,11 @@ impl Recording {
             Keeper::Session(writer) => Arc::clone(writer) as Arc<dyn Recorder>,
             Keeper::Nobody(unrecorded) => Arc::clone(unrecorded) as Arc<dyn Recorder>,
         }
+    }
+
+    /// For the page that a console can look at.
+    pub(crate) fn seen(&self) -> Arc<dyn Seen> {
+        Arc::new(self.flows.clone())
     }
 
     /// The folder of the session.

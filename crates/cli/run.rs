@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use consoletap_catalog::Catalog;
 use consoletap_proxy::{Keep, Listener, Parts, Proxy, TlsParts};
 use consoletap_rules::Rules;
-use consoletap_tls::{Authority, Interceptor, Learned, Trust};
+use consoletap_tls::{Interceptor, Learned, Trust};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::RunArgs;
 use crate::banner;
+use crate::certs::CaPlace;
 use crate::exit::Usage;
 use crate::recording::Recording;
 use crate::settings::Settings;
@@ -87,6 +88,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
         rules: Arc::new(rules),
         tls,
         recorder: recording.recorder(),
+        seen: Some(recording.seen()),
     };
     let stop = stop(signals, reader_gone, Arc::clone(printer));
     Proxy::new(listener, wire, parts).run(stop).await;
@@ -98,10 +100,10 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
 /// opened.
 fn tls(settings: &Settings) -> anyhow::Result<TlsParts> {
     let trust = Arc::new(Trust::new(&settings.trust).map_err(Usage::new)?);
-    let authority = Authority::load_or_create(&settings.certs).and_then(Interceptor::new);
+    let authority = settings.ca.authority().and_then(Interceptor::new);
     let interceptor = match authority {
         Ok(interceptor) => Some(Arc::new(interceptor)),
-        Err(error) if settings.intercepts() => return Err(error.into()),
+        Err(error) if settings.intercepts() || is_own(settings) => return Err(error.into()),
         Err(error) => {
             tracing::warn!("TLS cannot be opened in this run: {error}");
             None
@@ -117,6 +119,11 @@ fn tls(settings: &Settings) -> anyhow::Result<TlsParts> {
     }
     let learned = Arc::new(Learned::load(Some(crate::tls::list_file(&settings.certs))));
     Ok(TlsParts { interceptor, trust, learned })
+}
+
+/// Whether the user named a CA, so that a mistake in it is one to tell at once.
+fn is_own(settings: &Settings) -> bool {
+    matches!(settings.ca, CaPlace::Files { .. })
 }
 
 /// What to type into the console, what is written, and how to stop.
@@ -136,7 +143,7 @@ fn greeting(
         text.push_str(&format!("Rules: {}\n", settings.rules.join(", ")));
     }
     if settings.intercepts() && tls.interceptor.is_some() {
-        let file = settings.certs.join("ca.pem");
+        let file = settings.ca.certificate();
         text.push_str(&format!("TLS is opened; the certificate to trust: {}\n", file.display()));
     }
     text.push_str("Stop with Ctrl-C.\n");
@@ -156,6 +163,7 @@ fn options(settings: &Settings) -> serde_json::Value {
         "tunnel": texts(&wire.tls.tunnel),
         "block-tls": texts(&wire.tls.block),
         "force": wire.tls.force,
+        "legacy-tls": texts(&wire.tls.legacy),
         "insecure-upstream": texts(&settings.trust.insecure),
         "resolve": texts(&wire.redirects),
         "rules": settings.rules,

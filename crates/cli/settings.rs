@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use consoletap_proxy::TlsPolicy;
-use consoletap_tls::TrustSettings;
+use consoletap_tls::{LEGACY_AVAILABLE, TrustSettings};
 
 use crate::args::RunArgs;
+use crate::certs::CaPlace;
 use crate::exit::Usage;
 use crate::settings_file;
 
@@ -21,8 +22,10 @@ pub(crate) struct Settings {
     pub(crate) views: Views,
     /// The wire.
     pub(crate) proxy: consoletap_proxy::Settings,
-    /// The folder of the CA.
+    /// The folder of what is kept about certificates.
     pub(crate) certs: PathBuf,
+    /// Where the CA is.
+    pub(crate) ca: CaPlace,
     /// Which servers to believe.
     pub(crate) trust: TrustSettings,
     /// Packs and files of rules.
@@ -69,7 +72,9 @@ impl Settings {
             Some((path, text)) => settings_file::parse(path, text).map_err(Usage::new)?,
             None => RunArgs::default(),
         };
-        Ok(Self::of(typed.over(written)))
+        let args = typed.over(written);
+        args.check()?;
+        Ok(Self::of(args))
     }
 
     fn of(args: RunArgs) -> Self {
@@ -101,17 +106,24 @@ impl Settings {
                 tunnel: args.tunnel,
                 block: args.block_tls,
                 force: args.force,
+                legacy: args.legacy_tls,
             },
             ..consoletap_proxy::Settings::default()
         };
         let trust =
             TrustSettings { extra_roots: args.upstream_ca, insecure: args.insecure_upstream };
+        let certs = args.certs.unwrap_or_else(default_certs);
+        let ca = match (args.ca_cert, args.ca_key) {
+            (Some(certificate), Some(key)) => CaPlace::Files { certificate, key },
+            _ => CaPlace::Folder(certs.clone()),
+        };
         Self {
             listen: SocketAddr::new(host, port),
             session,
             views,
             proxy,
-            certs: args.certs.unwrap_or_else(default_certs),
+            certs,
+            ca,
             trust,
             rules: args.rules,
             catalog: args.catalog,
@@ -125,8 +137,24 @@ impl Settings {
 }
 
 impl RunArgs {
+    /// What one option alone cannot tell.
+    fn check(&self) -> Result<(), Usage> {
+        if self.ca_cert.is_some() != self.ca_key.is_some() {
+            return Err(Usage::new("ca-cert and ca-key belong together, and one is missing"));
+        }
+        if !self.legacy_tls.is_empty() && !LEGACY_AVAILABLE {
+            return Err(Usage::new(
+                "legacy-tls: this build cannot speak old TLS; build it with \
+                 `cargo build --release --features legacy-tls`",
+            ));
+        }
+        Ok(())
+    }
+
     /// These, and where they say nothing, those. Lists are joined, these first.
     fn over(self, below: Self) -> Self {
+        // A certificate of one place and a key of another are no CA.
+        let ca_typed = self.ca_cert.is_some() || self.ca_key.is_some();
         let session_typed = self.write.is_some() || self.no_session;
         Self {
             port: self.port.or(below.port),
@@ -144,6 +172,9 @@ impl RunArgs {
             insecure_upstream: joined(self.insecure_upstream, below.insecure_upstream),
             upstream_ca: joined(self.upstream_ca, below.upstream_ca),
             certs: self.certs.or(below.certs),
+            ca_cert: if ca_typed { self.ca_cert } else { below.ca_cert },
+            ca_key: if ca_typed { self.ca_key } else { below.ca_key },
+            legacy_tls: joined(self.legacy_tls, below.legacy_tls),
             rules: joined(self.rules, below.rules),
             catalog: joined(self.catalog, below.catalog),
             resolve: joined(self.resolve, below.resolve),

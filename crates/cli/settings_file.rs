@@ -14,9 +14,11 @@ use crate::amounts;
 use crate::args::{RunArgs, network};
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 23] = [
     "allow",
     "block-tls",
+    "ca-cert",
+    "ca-key",
     "catalog",
     "certs",
     "force",
@@ -24,6 +26,7 @@ const KEYS: [&str; 20] = [
     "intercept",
     "intercept-all",
     "json",
+    "legacy-tls",
     "listen-host",
     "max-held-body",
     "no-session",
@@ -106,6 +109,9 @@ impl Reader<'_> {
             "force" => args.force = self.switch(key, value)?,
             "insecure-upstream" => args.insecure_upstream = self.insecure(key, value)?,
             "upstream-ca" => args.upstream_ca = self.list(key, value, |v| self.path(key, v))?,
+            "ca-cert" => args.ca_cert = Some(self.path(key, value)?),
+            "ca-key" => args.ca_key = Some(self.path(key, value)?),
+            "legacy-tls" => args.legacy_tls = self.picks(key, value)?,
             "certs" => args.certs = Some(self.path(key, value)?),
             "rules" => args.rules = self.list(key, value, |v| self.rule(key, v))?,
             "catalog" => args.catalog = self.list(key, value, |v| self.path(key, v))?,

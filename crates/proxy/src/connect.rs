@@ -22,8 +22,9 @@ use crate::console::Answer;
 use crate::dial::DialError;
 use crate::exchange::{self, Inlet};
 use crate::http1::{Framing, Reader, Writer, request_framing};
-use crate::intercept;
+use crate::intercept::{self, Answerer};
 use crate::open_flow::{OpenFlow, now};
+use crate::page::{self, Outcome};
 use crate::policy::{self, Connection, Obstacles, Wish};
 use crate::serve::LocalAnswer;
 use crate::stream::{ReadHalf, WriteHalf};
@@ -248,6 +249,9 @@ impl Way {
         flow: &mut OpenFlow,
         to_be_opened: bool,
     ) -> Result<Option<TcpStream>, DialError> {
+        if self.is_ours() {
+            return Ok(None);
+        }
         let upstreams = &self.inlet.shared.upstreams;
         if to_be_opened
             && self.inlet.shared.tls.interceptor.is_some()
@@ -271,16 +275,28 @@ impl Way {
         }
     }
 
-    /// What is wanted of this connection, as far as it is known.
-    fn wish(&self, sni: Option<&Host>) -> Option<Wish> {
-        let connection = Connection {
+    /// Whether this leads to the proxy's own page, and so no further.
+    fn is_ours(&self) -> bool {
+        page::is_ours(&self.target.host)
+    }
+
+    fn connection<'w>(&'w self, sni: Option<&'w Host>) -> Connection<'w> {
+        Connection {
             client: self.inlet.client.address.ip(),
             platform: self.classification.platform,
             host: &self.target.host,
             sni: sni.filter(|sni| **sni != self.target.host),
-        };
+        }
+    }
+
+    /// What is wanted of this connection, as far as it is known.
+    fn wish(&self, sni: Option<&Host>) -> Option<Wish> {
+        if self.is_ours() {
+            let by = "the page of consoletap itself".to_owned();
+            return Some(Wish { action: TlsAction::Intercept, by });
+        }
         let rule = self.rule.clone();
-        rule.or_else(|| policy::wish(&self.inlet.shared.settings.tls, &connection))
+        rule.or_else(|| policy::wish(&self.inlet.shared.settings.tls, &self.connection(sni)))
     }
 
     /// Decides, with the hello where there is one.
@@ -295,13 +311,24 @@ impl Way {
         let pinned = entry.filter(|id| shared.catalog.entry(id).is_some_and(|entry| entry.pinned));
         let unsupported = match hello.map(ClientHello::stack) {
             Some(Stack::Rustls(_)) => None,
+            Some(Stack::Legacy(why)) => policy::without_legacy(
+                &shared.settings.tls,
+                &self.connection(sni.as_ref()),
+                &why,
+                self.is_ours(),
+            ),
             Some(Stack::Unsupported(why)) => Some(why),
             None => Some("sent no TLS that could be read".to_owned()),
         };
         let against = Obstacles {
             no_authority: shared.tls.interceptor.is_none(),
             pinned: pinned.cloned(),
-            refused: shared.tls.learned.refuses(client, &self.target.host, now()),
+            // The test of the page is to be tried again, once the certificate was installed.
+            refused: shared
+                .tls
+                .learned
+                .refuses(client, &self.target.host, now())
+                .filter(|_| !self.is_ours()),
             unsupported,
         };
         policy::decide(Some(wish), &self.target.host, shared.settings.tls.force, &against)
@@ -328,16 +355,24 @@ impl Way {
             return;
         }
         if let (TlsAction::Intercept, First::Hello(hello)) = (action, seen)
-            && let Stack::Rustls(key) = hello.stack()
+            && let Some(answerer) = Answerer::of(&hello)
         {
             let opening = intercept::Opening {
                 inlet: self.inlet,
                 target: self.target,
-                key,
+                answerer,
                 spare: server,
                 place: self.place,
             };
             return Box::pin(intercept::run(opening, flow, client, first, hello)).await;
+        }
+        if self.is_ours() {
+            // What stood in the way is in the row already.
+            let client = self.inlet.client.address.ip().to_canonical();
+            let cause = "the TLS of this client cannot be opened here; its row in the log says why";
+            self.inlet.shared.tested.tell(client, Outcome::Failed(cause.to_owned()));
+            flow.finish(State::Refused, Some(Failure::new(Side::Here, cause)));
+            return;
         }
         let server = match server {
             Some(server) => server,

@@ -4,6 +4,7 @@
 mod download;
 mod local;
 mod outlet;
+mod own;
 mod refusal;
 mod relay;
 mod request;
@@ -90,6 +91,9 @@ pub(crate) async fn run(
     };
     if let Some((status, cause)) = request::objection(inlet, &head) {
         return refuse(inlet, head, Some(Target::Url(url)), &mut answer, status, cause).await;
+    }
+    if own::is_for(inlet, &url) {
+        return Box::pin(own::run(inlet, head, url, source, answer)).await;
     }
     let classification = request::classify(&inlet.shared, &head, &url);
     let target = Target::Url(url.clone());

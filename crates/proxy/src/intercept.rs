@@ -1,12 +1,14 @@
 //! A tunnel that is opened: our certificate towards the client, and HTTP inside.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Side, State};
-use consoletap_tls::{Alpn, ClientHello, LeafKey, Refusal, negotiated};
-use tokio::io::AsyncBufReadExt as _;
+use consoletap_flow::{
+    Authority, Failure, FlowId, Happening, Host, Kind, Side, State, suite_name, version_name,
+};
+use consoletap_tls::{Alpn, ClientHello, Interceptor, LeafKey, Refusal, Stack};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -16,6 +18,7 @@ use crate::exchange::{Inlet, Inside};
 use crate::http1::{Reader, Writer};
 use crate::http2;
 use crate::open_flow::{OpenFlow, now};
+use crate::page::{self, Outcome};
 use crate::stream::{Prefixed, Stream, TlsStream};
 
 /// A client that ends a connection so soon after TLS stood, without asking for anything, did not
@@ -27,10 +30,30 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 pub(crate) struct Opening {
     pub(crate) inlet: Inlet,
     pub(crate) target: Authority,
-    pub(crate) key: LeafKey,
+    pub(crate) answerer: Answerer,
     /// The connection to the server that stands already; the first request inside uses it.
     pub(crate) spare: Option<TcpStream>,
     pub(crate) place: Option<OwnedSemaphorePermit>,
+}
+
+/// Who answers the hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answerer {
+    /// rustls, with a leaf of this key.
+    Rustls(LeafKey),
+    /// OpenSSL, with what is not safe any more.
+    Legacy,
+}
+
+impl Answerer {
+    /// Who can; whether it is allowed to is for the policy to say.
+    pub(crate) fn of(hello: &ClientHello) -> Option<Self> {
+        match hello.stack() {
+            Stack::Rustls(key) => Some(Self::Rustls(key)),
+            Stack::Legacy(_) => Some(Self::Legacy),
+            Stack::Unsupported(_) => None,
+        }
+    }
 }
 
 /// Why there is nothing to serve.
@@ -52,8 +75,11 @@ pub(crate) async fn run(
     let server_name = server_name(&opening, &hello);
     let opened = match shake_hands(&opening, client, first, &hello, &server_name).await {
         Ok(mut tls) => {
-            flow.log.tell(Happening::ServerHello(negotiated(tls.get_ref().1)));
+            flow.log.tell(Happening::ServerHello(tls.negotiated()));
             flow.log.tell(Happening::Intercepted);
+            if let Some(note) = what_is_unsafe(&tls, &hello) {
+                flow.log.note(note);
+            }
             flow.rest();
             let idle = opening.inlet.shared.settings.deadlines.idle_client;
             asks_for_something(&mut tls, idle).await.map(|asks| asks.then_some(tls))
@@ -63,7 +89,11 @@ pub(crate) async fn run(
     match opened {
         Ok(Some(tls)) => {
             let address = opening.inlet.client.address.ip();
-            opening.inlet.shared.tls.learned.forget(address, &opening.target.host);
+            let shared = &opening.inlet.shared;
+            if page::is_ours(&opening.target.host) {
+                shared.tested.tell(address.to_canonical(), Outcome::Opened);
+            }
+            shared.tls.learned.forget(address, &opening.target.host);
             Box::pin(serve(opening, flow.id(), server_name, tls)).await;
             flow.finish(State::Complete, None);
         }
@@ -98,24 +128,16 @@ async fn shake_hands(
     let Some(interceptor) = &shared.tls.interceptor else {
         return Err(here("there is no certificate authority to open TLS with".to_owned()));
     };
-    // The server is offered what the client offered.
-    let alpn = if hello.facts.alpn.iter().any(|protocol| protocol == "h2") {
-        Alpn::Http2AndHttp1
-    } else {
-        Alpn::Http1
-    };
-    let config = interceptor
-        .server_config(server_name, opening.key, alpn)
-        .map_err(|error| here(error.to_string()))?;
     let limit = shared.settings.deadlines.handshake;
     // A client that got our certificate and is silent is told from one that is out of reach: with
     // the latter, what we sent stays unacknowledged and the kernel gives up before we do.
     unacknowledged(&client, Some(limit * 3 / 4));
-    let accept = tokio_rustls::TlsAcceptor::from(config).accept(Prefixed::new(first, client));
+    let client = Prefixed::new(first, client);
+    let accept = accept(opening.answerer, interceptor, client, hello, server_name);
     match tokio::time::timeout(limit, accept).await {
         Ok(Ok(tls)) => {
-            unacknowledged(tls.get_ref().0.get_ref(), None);
-            Ok(tls.into())
+            unacknowledged(tls.tcp(), None);
+            Ok(tls)
         }
         Ok(Err(error)) => {
             let refusal = consoletap_tls::refusal(&error);
@@ -134,6 +156,43 @@ async fn shake_hands(
     }
 }
 
+async fn accept(
+    answerer: Answerer,
+    interceptor: &Interceptor,
+    client: Prefixed,
+    hello: &ClientHello,
+    server_name: &Host,
+) -> io::Result<TlsStream> {
+    let key = match answerer {
+        Answerer::Rustls(key) => key,
+        Answerer::Legacy => {
+            let acceptor = interceptor.legacy_acceptor(server_name).map_err(io::Error::other)?;
+            return Ok(acceptor.accept(client).await?.into());
+        }
+    };
+    // The server is offered what the client offered.
+    let alpn = if hello.facts.alpn.iter().any(|protocol| protocol == "h2") {
+        Alpn::Http2AndHttp1
+    } else {
+        Alpn::Http1
+    };
+    let config = interceptor.server_config(server_name, key, alpn).map_err(io::Error::other)?;
+    Ok(tokio_rustls::TlsAcceptor::from(config).accept(client).await?.into())
+}
+
+/// What the row says of a connection that only OpenSSL could open.
+fn what_is_unsafe(tls: &TlsStream, hello: &ClientHello) -> Option<String> {
+    let TlsStream::Legacy(_) = tls else { return None };
+    let agreed = tls.negotiated();
+    let version = version_name(agreed.version).unwrap_or("TLS");
+    let suite = suite_name(agreed.suite).unwrap_or("an old suite");
+    let mut note = format!("opened with {version} and {suite}, which protects nothing any more");
+    if hello.may_not_check_sha256() {
+        note.push_str("; the client is of a time when certificates were signed with SHA-1");
+    }
+    Some(note)
+}
+
 /// How long what we sent may stay unacknowledged (TCP_USER_TIMEOUT).
 fn unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
     // Where it cannot be set, a client out of reach is taken for a silent one.
@@ -147,11 +206,11 @@ fn unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
 /// certificate only when TLS stands goes without one.
 async fn asks_for_something(tls: &mut TlsStream, idle: Duration) -> Result<bool, NotOpened> {
     let stood = Instant::now();
-    let Ok(first) = tokio::time::timeout(idle, tls.fill_buf()).await else { return Ok(false) };
+    let Ok(first) = tokio::time::timeout(idle, tls.has_more()).await else { return Ok(false) };
     let at_once = stood.elapsed() < AT_ONCE;
     let refusal = match first {
-        Ok(octets) if !octets.is_empty() => return Ok(true),
-        Ok(_) => Some(Refusal::Likely(
+        Ok(true) => return Ok(true),
+        Ok(false) => Some(Refusal::Likely(
             "the console hung up when TLS stood, without asking for anything".to_owned(),
         )),
         Err(error) => consoletap_tls::refusal(&error),
@@ -166,14 +225,14 @@ async fn asks_for_something(tls: &mut TlsStream, idle: Duration) -> Result<bool,
 
 async fn serve(opening: Opening, flow: FlowId, server_name: Host, tls: TlsStream) {
     let Opening { inlet, target, spare, place, .. } = opening;
-    let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let http2 = tls.speaks_http2();
     let spare = Arc::new(Mutex::new(spare));
     let inside = Some(Inside { flow, authority: target, server_name, http2, spare });
     let inlet = Inlet { inside, ..inlet };
     if http2 {
         http2::serve(inlet, tls).await;
     } else {
-        let (read, write) = Stream::Tls(Box::new(tls)).into_halves();
+        let (read, write) = Stream::Tls(tls).into_halves();
         client::requests(inlet, Reader::new(read), Writer::new(write), None).await;
     }
     drop(place);
@@ -185,6 +244,12 @@ fn learn(opening: &Opening, not: NotOpened) -> String {
     let host = &opening.target.host;
     let address = opening.inlet.client.address.ip();
     let learned = &opening.inlet.shared.tls.learned;
+    if page::is_ours(host) {
+        // The test is to fail as often as it is tried, and to say why.
+        let tested = &opening.inlet.shared.tested;
+        tested.tell(address.to_canonical(), Outcome::Failed(cause.clone()));
+        return cause;
+    }
     match refusal.map(|refusal| learned.refused(address, host, refusal, now())) {
         Some(true) => format!(
             "{cause}; {host} is tunnelled for this client from now on, for a day. To open it, make \
@@ -199,7 +264,7 @@ fn learn(opening: &Opening, not: NotOpened) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use super::io;
 
     #[test]
     fn a_fault_of_the_network_is_no_refusal() {

@@ -13,10 +13,11 @@
 //!       ├─ exchange/request.rs  what is meant, and what the server gets to see
 //!       ├─ exchange/relay.rs, download.rs  both directions at once
 //!       ├─ exchange/refusal.rs  exchanges that end with words of ours
+//!       ├─ exchange/own.rs, page.rs  the proxy's own pages
 //!       ├─ console.rs, server.rs  its two sides, whichever HTTP they speak
 //!       ├─ headers.rs    what a proxy must do to fields
 //!       ├─ upstream.rs, dial.rs  connections to servers
-//!       ├─ exchange/local.rs, serve.rs  answers from here: rules, files, pages of our own
+//!       ├─ exchange/local.rs, serve.rs  answers from here: rules and files
 //!       ├─ rewrite.rs    bodies that a rule changes
 //!       ├─ shape.rs      what rules do to octets on their way
 //!       ├─ upgrade.rs    what follows a 101
@@ -37,6 +38,7 @@ mod http1;
 mod http2;
 mod intercept;
 mod open_flow;
+mod page;
 mod policy;
 mod proxy;
 mod rewrite;
@@ -52,6 +54,7 @@ mod upgrade;
 mod upstream;
 
 pub use accept::{BindError, Listener};
+pub use page::Seen;
 pub use policy::{InvalidPick, TlsPick, TlsPolicy};
 pub use proxy::{Parts, Proxy, TlsParts};
 pub use settings::{DEFAULT_LISTEN, Deadlines, InvalidRedirect, Keep, Limits, Redirect, Settings};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use consoletap_flow::{EntryId, Host, HostGlob, Platforms, TlsAction, UnknownPlatform, Verdict};
-use consoletap_tls::Reason;
+use consoletap_tls::{LEGACY_AVAILABLE, Reason};
 use ipnet::IpNet;
 
 /// Whose TLS to which hosts: `*.example.net` is everybody's, `ps3@*.example.net` that of one kind of
@@ -131,6 +131,9 @@ pub struct TlsPolicy {
     pub block: Vec<TlsPick>,
     /// Open even hosts of which the catalog knows that their clients refuse it.
     pub force: bool,
+    /// With whom TLS may be spoken that is not safe any more (1.0, 1.1, RSA key exchange, CBC, RC4,
+    /// 3DES), where theirs is to be opened and this build can do that.
+    pub legacy: Vec<TlsPick>,
 }
 
 impl TlsPolicy {
@@ -179,6 +182,27 @@ pub(crate) fn wish(policy: &TlsPolicy, connection: &Connection<'_>) -> Option<Wi
     });
     let all = || Wish { action: TlsAction::Intercept, by: "--intercept-all".to_owned() };
     picked.or_else(|| policy.intercept_all.then(all))
+}
+
+/// Why a client cannot be answered that rustls cannot speak to, for the reason `why`; `None` where
+/// OpenSSL answers it. `is_test` is the page's own test, which shows nothing of value and tells
+/// whether those who are named can be opened.
+pub(crate) fn without_legacy(
+    policy: &TlsPolicy,
+    connection: &Connection<'_>,
+    why: &str,
+    is_test: bool,
+) -> Option<String> {
+    if !LEGACY_AVAILABLE {
+        return Some(format!(
+            "{why}; this build opens what is safe today, and one with the feature legacy-tls more"
+        ));
+    }
+    let named = policy.legacy.iter().any(|pick| pick.picks(connection));
+    if named || (is_test && !policy.legacy.is_empty()) {
+        return None;
+    }
+    Some(format!("{why}; --legacy-tls {} would open it", connection.host))
 }
 
 /// What speaks against opening a connection that somebody wants opened.

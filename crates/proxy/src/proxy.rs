@@ -11,6 +11,7 @@ use consoletap_rules::Rules;
 use consoletap_tls::{Interceptor, Learned, Trust};
 
 use crate::accept::{self, Listener};
+use crate::page::Seen;
 use crate::settings::Settings;
 use crate::shared::Shared;
 
@@ -24,6 +25,8 @@ pub struct Parts {
     pub tls: TlsParts,
     /// Who keeps the events.
     pub recorder: Arc<dyn Recorder>,
+    /// Who remembers what was seen of a client, for the page that it can look at.
+    pub seen: Option<Arc<dyn Seen>>,
 }
 
 /// The TLS of a proxy.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dial::Dialer;
 use crate::headers::Pseudonym;
+use crate::page::{Seen, Tested};
 use crate::proxy::{Parts, TlsParts};
 use crate::settings::Settings;
 use crate::upstream::Upstreams;
@@ -25,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) rules: Arc<Rules>,
     pub(crate) tls: TlsParts,
     pub(crate) recorder: Arc<dyn Recorder>,
+    /// Who remembers what was seen of a client.
+    pub(crate) seen: Option<Arc<dyn Seen>>,
+    /// How the tests of the page ended.
+    pub(crate) tested: Tested,
     pub(crate) upstreams: Upstreams,
     /// Our name in `Via`, different for each run, so that a loop is noticed and another
     /// consoletap on the way is not.
@@ -65,6 +70,8 @@ impl Shared {
             rules: parts.rules,
             tls: parts.tls,
             recorder: parts.recorder,
+            seen: parts.seen,
+            tested: Tested::default(),
             upstreams,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

@@ -6,14 +6,133 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
+use consoletap_flow::ServerHelloFacts;
+use consoletap_tls::{LegacyStream, negotiated};
 #[cfg(target_os = "linux")]
 use tokio::io::Interest;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf,
+};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// TLS over TCP, on either side.
-pub(crate) type TlsStream = tokio_rustls::TlsStream<Prefixed>;
+/// TLS over TCP, on either side, by whichever stack the other side could be answered with.
+#[derive(Debug)]
+pub(crate) enum TlsStream {
+    Rustls(Box<tokio_rustls::TlsStream<Prefixed>>),
+    /// With an old console; see `consoletap_tls::LegacyAcceptor`.
+    Legacy(Box<LegacyStream<Prefixed>>),
+}
+
+impl TlsStream {
+    /// Whether both sides agreed on HTTP/2. Nobody who needs the old stack speaks it.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Rustls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Legacy(_) => false,
+        }
+    }
+
+    /// What was agreed on.
+    pub(crate) fn negotiated(&self) -> ServerHelloFacts {
+        match self {
+            Self::Rustls(tls) => negotiated(tls.get_ref().1),
+            Self::Legacy(tls) => tls.negotiated(),
+        }
+    }
+
+    /// Whether something comes before the end: it is waited for, and stays where it is.
+    pub(crate) async fn has_more(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Rustls(tls) => Ok(!tls.fill_buf().await?.is_empty()),
+            Self::Legacy(tls) => tls.has_more().await,
+        }
+    }
+
+    /// The connection underneath.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Rustls(tls) => tls.get_ref().0.get_ref(),
+            Self::Legacy(tls) => tls.get_ref().get_ref(),
+        }
+    }
+}
+
+impl From<tokio_rustls::server::TlsStream<Prefixed>> for TlsStream {
+    fn from(tls: tokio_rustls::server::TlsStream<Prefixed>) -> Self {
+        Self::Rustls(Box::new(tls.into()))
+    }
+}
+
+impl From<tokio_rustls::client::TlsStream<Prefixed>> for TlsStream {
+    fn from(tls: tokio_rustls::client::TlsStream<Prefixed>) -> Self {
+        Self::Rustls(Box::new(tls.into()))
+    }
+}
+
+impl From<LegacyStream<Prefixed>> for TlsStream {
+    fn from(tls: LegacyStream<Prefixed>) -> Self {
+        Self::Legacy(Box::new(tls))
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Rustls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            Self::Legacy(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Rustls(tls) => Pin::new(tls).poll_write(cx, octets),
+            Self::Legacy(tls) => Pin::new(tls).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Rustls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Legacy(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Rustls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Legacy(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Rustls(tls) => tls.is_write_vectored(),
+            Self::Legacy(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Rustls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+            Self::Legacy(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+}
 
 /// A TCP connection of which the first octets were read already; they are given again.
 #[derive(Debug)]
@@ -85,7 +204,7 @@ impl AsyncWrite for Prefixed {
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    Tls(Box<TlsStream>),
+    Tls(TlsStream),
 }
 
 impl Stream {
@@ -109,7 +228,7 @@ impl Stream {
 #[derive(Debug)]
 pub(crate) enum ReadHalf {
     Tcp(OwnedReadHalf),
-    Tls(tokio::io::ReadHalf<Box<TlsStream>>),
+    Tls(tokio::io::ReadHalf<TlsStream>),
 }
 
 impl ReadHalf {
@@ -138,7 +257,7 @@ impl ReadHalf {
 #[derive(Debug)]
 pub(crate) enum WriteHalf {
     Tcp(OwnedWriteHalf),
-    Tls(tokio::io::WriteHalf<Box<TlsStream>>),
+    Tls(tokio::io::WriteHalf<TlsStream>),
 }
 
 impl WriteHalf {

@@ -194,7 +194,7 @@ impl Upstreams {
             }
             return Ok(Upstream::Http2(sender, server));
         }
-        Ok(http1(Stream::Tls(Box::new(tls.into())), server))
+        Ok(http1(Stream::Tls(tls.into()), server))
     }
 
     /// The right to open a connection that may come to speak HTTP/2; `None` where it may not, and

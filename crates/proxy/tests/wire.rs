@@ -13,6 +13,9 @@ mod wire {
     mod http2;
     mod http2_abuse;
     mod intercept;
+    #[cfg(feature = "legacy-tls")]
+    mod legacy;
+    mod page;
     mod refusals;
     mod rules;
     mod tunnel;

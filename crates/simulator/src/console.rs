@@ -9,6 +9,8 @@ mod agent;
 mod client;
 mod download;
 mod legacy_hello;
+#[cfg(feature = "legacy-tls")]
+mod legacy_tls;
 mod request;
 mod tunnel;
 mod wire;
@@ -16,6 +18,8 @@ mod wire;
 pub use client::{Client, GotAnswer};
 pub use download::{Download, Downloaded};
 pub use legacy_hello::{HelloReply, LegacyHello};
+#[cfg(feature = "legacy-tls")]
+pub use legacy_tls::LegacyConsole;
 pub use request::Request;
 pub use tunnel::{SecureClient, TlsVersion, Tunnel};
 pub use wire::AnswerHead;

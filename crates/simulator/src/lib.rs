@@ -33,6 +33,8 @@ mod origin;
 mod script;
 
 pub use answers::Sizes;
+#[cfg(feature = "legacy-tls")]
+pub use console::LegacyConsole;
 pub use console::{
     AnswerHead, Client, Console, Download, Downloaded, GotAnswer, HelloReply, LegacyHello, Model,
     Request, SecureClient, TlsVersion, Tunnel,

@@ -21,7 +21,7 @@ fn handshake() -> (Vec<u8>, Vec<u8>) {
     let host = HOST.parse().expect("a host");
     let server =
         interceptor.server_config(&host, LeafKey::Ecdsa, Alpn::Http1).expect("a configuration");
-    let hello = |versions| {
+    let hello = |versions: &[&'static rustls::SupportedProtocolVersion]| {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .expect("versions")

@@ -13,12 +13,13 @@ use rustls::sign::SingleCertAndKey;
 
 use crate::ca::{Authority, CaError};
 use crate::leaf::{LeafKey, LeafKeys};
+use crate::legacy::{Contexts, LegacyAcceptor};
 use crate::provider::{TlsError, provider};
 
 /// How many hosts are kept ready. A console speaks to some dozens.
 const HOSTS: usize = 1024;
 /// A proxy may run for a year; its certificates are valid for half of one.
-const FRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const FRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Sessions that clients without tickets may resume.
 const SESSIONS: usize = 1024;
 
@@ -47,6 +48,7 @@ pub struct Interceptor {
     /// What all hosts share: tickets, sessions, versions.
     base: OnceLock<ServerConfig>,
     ready: Cache<Wanted, Ready>,
+    legacy: Contexts,
 }
 
 /// What a configuration is for.
@@ -75,6 +77,7 @@ impl Interceptor {
             keys: LeafKeys::default(),
             base: OnceLock::new(),
             ready: Cache::new(HOSTS),
+            legacy: Contexts::default(),
         })
     }
 
@@ -114,6 +117,18 @@ impl Interceptor {
         let renewed = self.make(&wanted)?;
         self.ready.insert(wanted, renewed.clone());
         Ok(renewed.config)
+    }
+
+    /// What answers for `name` towards a console that rustls cannot speak to ([`Stack::Legacy`]).
+    /// Nothing about it is safe; it is for hosts that the user named.
+    ///
+    /// [`Stack::Legacy`]: crate::Stack::Legacy
+    ///
+    /// # Errors
+    /// When no certificate can be made, and always where this build has no OpenSSL
+    /// ([`LEGACY_AVAILABLE`](crate::LEGACY_AVAILABLE)).
+    pub fn legacy_acceptor(&self, name: &Host) -> Result<LegacyAcceptor, TlsError> {
+        self.legacy.acceptor(&self.authority, &self.keys, name)
     }
 
     fn make(&self, wanted: &Wanted) -> Result<Ready, TlsError> {

@@ -2,6 +2,7 @@
 //! two keys (making a key takes longer than a handshake; none of them is the CA's key).
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -65,6 +66,7 @@ pub(crate) struct LeafKeys {
 
 /// A key, as rcgen signs requests with it and as rustls signs handshakes with it.
 struct Key {
+    kind: LeafKey,
     pair: KeyPair,
     signing: Arc<dyn SigningKey>,
 }
@@ -79,10 +81,19 @@ impl LeafKeys {
     ) -> Result<CertifiedKey, TlsError> {
         let key = self.key(key)?;
         let mint = |source| TlsError::Mint { host: host.clone(), source };
-        let leaf =
-            params(host).map_err(mint)?.signed_by(&key.pair, authority.issuer()).map_err(mint)?;
-        let chain = vec![leaf.into(), authority.certificate_der()];
+        let leaf = params(host, key.kind, authority.validity())
+            .map_err(mint)?
+            .signed_by(&key.pair, authority.issuer())
+            .map_err(mint)?;
+        let mut chain = vec![leaf.into()];
+        chain.extend_from_slice(authority.chain());
         Ok(CertifiedKey::new(chain, Arc::clone(&key.signing)))
+    }
+
+    /// The key itself, for a stack that signs on its own.
+    #[cfg(feature = "legacy-tls")]
+    pub(crate) fn pkcs8(&self, key: LeafKey) -> Result<Vec<u8>, TlsError> {
+        Ok(self.key(key)?.pair.serialize_der())
     }
 
     /// Makes the key now, so that no handshake has to wait for it.
@@ -109,19 +120,29 @@ fn generate(key: LeafKey) -> Result<Key, String> {
     let der = PrivatePkcs8KeyDer::from(pair.serialize_der());
     let signing =
         provider().key_provider.load_private_key(der.into()).map_err(|error| error.to_string())?;
-    Ok(Key { pair, signing })
+    Ok(Key { kind: key, pair, signing })
 }
 
-fn params(host: &Host) -> Result<CertificateParams, rcgen::Error> {
+fn params(
+    host: &Host,
+    key: LeafKey,
+    authority: Range<i64>,
+) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::default();
+    let epoch = date_time_ymd(1970, 1, 1);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = date_time_ymd(1970, 1, 1) + now;
-    params.not_before = now - BACKDATED;
-    params.not_after = now + VALID;
+    let at = |seconds: i64| epoch + Duration::from_secs(seconds.max(0).unsigned_abs());
+    // Never outside of the authority's own days: some clients check that these fit into those.
+    params.not_before = (epoch + now - BACKDATED).max(at(authority.start));
+    params.not_after = (epoch + now + VALID).min(at(authority.end));
     params.serial_number = Some(serial_number()?);
     params.subject_alt_names = vec![alternative_name(host)?];
     params.distinguished_name = subject(host);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    if key == LeafKey::Rsa {
+        // RSA key exchange (RFC 5246 7.4.2) encrypts for the key instead.
+        params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+    }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     Ok(params)

@@ -6,7 +6,8 @@
 //!
 //! * [`ClientSide`] → [`ClientHello`] → [`ClientHello::stack`]: can it be opened at all, with which
 //!   key? [`ServerSide`]: what the server answers in a tunnel.
-//! * [`Authority`] → [`Interceptor::server_config`]: our side towards the console.
+//! * [`Authority`] → [`Interceptor::server_config`]: our side towards the console, and
+//!   [`Interceptor::legacy_acceptor`] towards an old one.
 //! * [`Learned`] and [`refusal`]: consoles that refuse our certificate are left alone.
 //! * [`Trust`] and [`explain`]: our side towards the server.
 
@@ -14,12 +15,14 @@ mod alert;
 mod ca;
 mod certificate;
 mod client_side;
+mod export;
 mod fingerprint;
 mod handshake;
 mod hello;
 mod intercept;
 mod leaf;
 mod learned;
+mod legacy;
 mod negotiated;
 mod provider;
 mod refusal;
@@ -34,10 +37,12 @@ pub use alert::alert_name;
 pub use ca::{Authority, CaError};
 pub use certificate::certificate_facts;
 pub use client_side::{ClientSeen, ClientSide};
+pub use export::{CertificateForm, ConsoleAdvice, ConsoleFile, P12_PASSWORD, console_advice};
 pub use hello::{ClientHello, Peek, peek};
 pub use intercept::{Alpn, Interceptor};
 pub use leaf::LeafKey;
 pub use learned::{Learned, Reason, Refused};
+pub use legacy::{LEGACY_AVAILABLE, LegacyAcceptor, LegacyStream};
 pub use negotiated::negotiated;
 pub use provider::{TlsError, server_name, warm_up};
 pub use refusal::{Refusal, refusal};

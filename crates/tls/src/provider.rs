@@ -50,6 +50,14 @@ pub enum TlsError {
     /// The leaf keys could not be made.
     #[error("no key for our certificates can be made: {0}")]
     Key(String),
+    /// This build does not have what old consoles speak.
+    #[error(
+        "this build opens TLS 1.2 and 1.3 only; one with the feature legacy-tls opens older ones"
+    )]
+    NoLegacy,
+    /// OpenSSL refused the settings.
+    #[error("OpenSSL cannot be set up: {0}")]
+    Legacy(String),
     /// rustls refused the settings.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),

@@ -2,20 +2,26 @@
 //!
 //! rustls speaks TLS 1.2 and 1.3 with forward secrecy and authenticated encryption. Anything else
 //! would end in an alert that costs the console a failed operation, so it is told beforehand.
-//! The rule mirrors what rustls 0.23 asks for (measured; `server/hs.rs`, `server/tls12.rs`).
+//! The rule mirrors what rustls 0.23 asks for (measured; `server/hs.rs`, `server/tls12.rs`), and
+//! behind it what OpenSSL 3.6 asks for as `legacy` sets it up. It is the same in a build that has
+//! no OpenSSL: what is missing there is told, and not another rule.
 
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider};
 use rustls::{ProtocolVersion, SupportedCipherSuite};
 
 use crate::hello::{ClientHello, extension};
 use crate::leaf::LeafKey;
+use crate::legacy;
 
 /// Who can open a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stack {
     /// rustls, with a leaf of this key.
     Rustls(LeafKey),
-    /// Nobody here; with the reason in plain words, as "offers TLS 1.0 at most; …".
+    /// OpenSSL, in a build that has it and for a host that the user named for it; with the reason
+    /// why rustls cannot, in plain words, as "offers TLS 1.0 at most".
+    Legacy(String),
+    /// Nobody; with the same kind of reason.
     Unsupported(String),
 }
 
@@ -23,17 +29,31 @@ impl ClientHello {
     /// Which stack can open it. The leaf is RSA unless the hello takes ECDSA.
     #[must_use]
     pub fn stack(&self) -> Stack {
+        match self.rustls_key() {
+            Ok(key) => Stack::Rustls(key),
+            Err(reason) if legacy::opens(self) => Stack::Legacy(reason),
+            Err(reason) => Stack::Unsupported(reason),
+        }
+    }
+
+    /// Whether the client may be too old to check our certificates, which are signed with SHA-256:
+    /// clients before TLS 1.2 do not say what they can check.
+    #[must_use]
+    pub fn may_not_check_sha256(&self) -> bool {
+        let sha256 = [0x0401, 0x0403, 0x0804];
+        self.signature_algorithms
+            .as_ref()
+            .is_none_or(|offered| !sha256.iter().any(|one| offered.contains(one)))
+    }
+
+    /// The leaf's key for rustls, or why rustls cannot open this.
+    fn rustls_key(&self) -> Result<LeafKey, String> {
         if let Some(reason) = self.hindrance() {
-            return Stack::Unsupported(reason);
+            return Err(reason);
         }
-        let works = |key| self.offers_suite(key) && self.takes_signature_of(key);
-        if works(LeafKey::Ecdsa) {
-            Stack::Rustls(LeafKey::Ecdsa)
-        } else if works(LeafKey::Rsa) {
-            Stack::Rustls(LeafKey::Rsa)
-        } else {
-            Stack::Unsupported(self.missing_suite_or_signature())
-        }
+        let works = |key: &LeafKey| self.offers_suite(*key) && self.takes_signature_of(*key);
+        let key = [LeafKey::Ecdsa, LeafKey::Rsa].into_iter().find(works);
+        key.ok_or_else(|| self.missing_suite_or_signature())
     }
 
     fn offers_tls13(&self) -> bool {
@@ -44,23 +64,20 @@ impl ClientHello {
     fn hindrance(&self) -> Option<String> {
         if self.sslv2_framed {
             return Some(format!(
-                "sends its hello in the form of SSL 2.0 and offers {} at most; \
-                 only TLS 1.2 and 1.3 can be opened here",
+                "sends its hello in the form of SSL 2.0 and offers {} at most",
                 self.facts.highest_version()
             ));
         }
         if !self.offers_tls13() && !self.facts.versions.contains(&0x0303) {
             // Without the extension, a version means itself and everything below.
-            return Some(format!(
-                "offers {} at most; only TLS 1.2 and 1.3 can be opened here",
-                self.facts.highest_version()
-            ));
+            return Some(format!("offers {} at most", self.facts.highest_version()));
         }
-        let reason = if self.signature_algorithms.is_none() {
+        let reason = if self.facts.suites.iter().all(|suite| RSA_KEY_EXCHANGE.contains(suite)) {
+            "offers only cipher suites with RSA key exchange, as old consoles do"
+        } else if self.signature_algorithms.is_none() {
             "names no signature algorithms, as clients before TLS 1.2 do"
         } else if !self.shares_group() {
-            "offers no key exchange that can be opened here (X25519, P-256 or P-384); \
-             RSA key exchange, as old consoles use it, is not supported"
+            "offers no key exchange of today (X25519, P-256 or P-384)"
         } else if self.offers_tls13() && !self.extensions.contains(&extension::KEY_SHARE) {
             "offers TLS 1.3 without the key share that belongs to it"
         } else if !self.compression.contains(&0) {
@@ -79,7 +96,7 @@ impl ClientHello {
         Some(reason.to_owned())
     }
 
-    fn repeats_extension(&self) -> bool {
+    pub(crate) fn repeats_extension(&self) -> bool {
         let mut sorted = self.extensions.clone();
         sorted.sort_unstable();
         sorted.windows(2).any(|pair| pair[0] == pair[1])
@@ -124,11 +141,8 @@ impl ClientHello {
     fn missing_suite_or_signature(&self) -> String {
         if self.common_suites().next().is_some() {
             "takes no signature that can be made here (ECDSA with P-256, or RSA with SHA-256)"
-        } else if self.facts.suites.iter().all(|suite| RSA_KEY_EXCHANGE.contains(suite)) {
-            "offers only cipher suites with RSA key exchange, as old consoles do; \
-             they cannot be opened here"
         } else {
-            "offers no cipher suite that can be opened here (ECDHE with AES-GCM or ChaCha20)"
+            "offers no cipher suite of today (ECDHE with AES-GCM or ChaCha20)"
         }
         .to_owned()
     }

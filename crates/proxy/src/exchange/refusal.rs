@@ -44,14 +44,14 @@ pub(crate) async fn say(
     answer: &mut Answer<'_>,
     page: &LocalAnswer,
     state: State,
-    failure: Failure,
+    failure: impl Into<Option<Failure>>,
 ) {
     flow.log.response(page.head.clone());
     let sent = put(page, answer).await;
     if let (Ok(()), LocalBody::Octets(octets)) = (&sent, &page.body) {
         flow.response.see(octets);
     }
-    flow.finish(state, Some(failure)).wait().await;
+    flow.finish(state, failure.into()).wait().await;
     if sent.is_ok() {
         // A client that went away meanwhile has no use for the page.
         let _ = answer.end(None).await;

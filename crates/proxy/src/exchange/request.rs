@@ -8,6 +8,7 @@ use consoletap_rules::{Context, Decision};
 use crate::exchange::{Inlet, Inside};
 use crate::headers;
 use crate::open_flow::{FlowLog, OpenFlow};
+use crate::page;
 use crate::rewrite;
 use crate::shared::Shared;
 use crate::upstream::Key;
@@ -123,6 +124,8 @@ pub(super) fn target(inlet: &Inlet, head: &RequestHead) -> Result<Url, (u16, Str
                 path: text.to_owned(),
             });
         }
+    } else if text.starts_with('/') && page::is_for_us(head) {
+        return Ok(page::url(text));
     } else if text.starts_with('/') || text == "*" {
         return Err((
             400,

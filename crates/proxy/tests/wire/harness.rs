@@ -1,12 +1,12 @@
 //! A proxy with a recorder that remembers, and a raw client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use consoletap_catalog::Catalog;
 use consoletap_flow::{Event, Flow, Happening, Record, Recorder};
-use consoletap_proxy::{Listener, Parts, Proxy, Settings, TlsParts};
+use consoletap_proxy::{Listener, Parts, Proxy, Seen, Settings, TlsParts};
 use consoletap_rules::Rules;
 use consoletap_tls::{Authority, Interceptor, Learned, Trust, TrustSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,6 +36,20 @@ impl Recorder for Memory {
         if let Some(written) = record.written {
             written();
         }
+    }
+}
+
+impl Seen for Memory {
+    fn latest(&self, client: IpAddr) -> Vec<Arc<Flow>> {
+        let mut flows: Vec<Flow> = Vec::new();
+        for event in self.events.lock().unwrap().iter().cloned() {
+            match flows.iter_mut().find(|flow| flow.id == event.flow) {
+                Some(flow) => flow.apply(event),
+                None => flows.extend(Flow::open(event)),
+            }
+        }
+        let over = flows.into_iter().filter(|flow| flow.finished.is_some());
+        over.filter(|flow| flow.client.address.ip() == client).rev().map(Arc::new).collect()
     }
 }
 
@@ -82,6 +96,7 @@ impl Tested {
                 learned: Arc::new(Learned::load(None)),
             },
             recorder: memory.clone(),
+            seen: Some(memory.clone()),
         };
         let proxy = Proxy::new(listener, wanted.settings, parts);
         let address = proxy.local_addr();

@@ -3,8 +3,10 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use consoletap_tls::{Authority, CaError};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use consoletap_tls::{Authority, CaError, CertificateForm, Interceptor, P12_PASSWORD};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 fn mode(path: &Path) -> u32 {
@@ -150,3 +152,153 @@ fn a_place_that_cannot_be_written_is_named() {
     let error = error(&file.join("certs")).to_string();
     assert!(error.contains(file.to_str().unwrap()), "{error}");
 }
+
+/// Text around octets (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+}
+
+/// The key inside of PKCS #8: it ends it, in an octet string.
+fn inner(pkcs8: &[u8], length: usize) -> &[u8] {
+    &pkcs8[pkcs8.len() - length..]
+}
+
+/// A CA of the user: its certificate and its key, in every form that a key has.
+fn own_ca() -> Vec<(String, String)> {
+    let authority = |key: &KeyPair| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.not_after = rcgen::date_time_ymd(2060, 1, 1);
+        params.self_signed(key).unwrap().pem()
+    };
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    // RFC 5958: version, algorithm and the head of the octet string take 26 octets.
+    let pkcs8 = rsa.serialize_der();
+    let pkcs1 = pem("RSA PRIVATE KEY", inner(&pkcs8, pkcs8.len() - 26));
+    let p256 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let private = &p256.serialize_der()[36..68];
+    // RFC 5915, as openssl writes it: the curve and the public key are in there.
+    let mut sec1 = vec![0x30, 0x77, 2, 1, 1, 4, 32];
+    sec1.extend(private);
+    sec1.extend([0xa0, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7, 0xa1, 0x44, 3, 0x42, 0]);
+    sec1.extend(rcgen::PublicKeyData::der_bytes(&p256));
+    let parameters = pem("EC PARAMETERS", &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]);
+    let sec1 = parameters + &pem("EC PRIVATE KEY", &sec1);
+    let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    vec![
+        (authority(&rsa), rsa.serialize_pem()),
+        (authority(&rsa), pkcs1),
+        (authority(&p256), p256.serialize_pem()),
+        (authority(&p256), sec1),
+        (authority(&p384), p384.serialize_pem()),
+    ]
+}
+
+#[test]
+fn a_ca_of_the_users_own_signs_whatever_its_key_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (certificate, key) in own_ca() {
+        let names = (folder.path().join("ca.pem"), folder.path().join("ca-key.pem"));
+        place(folder.path(), &certificate, &key);
+        let authority = Authority::load(names.0.clone(), names.1).unwrap();
+        assert_eq!(authority.certificate_pem(), certificate);
+        // Both in one file, as other programs keep them: what is handed out has no key in it.
+        place(folder.path(), &certificate, &(key + &certificate));
+        let both = folder.path().join("ca-key.pem");
+        let authority = Authority::load(both.clone(), both).unwrap();
+        assert!(!authority.certificate_pem().contains("PRIVATE"));
+        assert_eq!(authority.certificate_pem().trim(), certificate.trim());
+        let host = "h.test".parse().unwrap();
+        Interceptor::new(authority)
+            .unwrap()
+            .server_config(&host, consoletap_tls::LeafKey::Ecdsa, consoletap_tls::Alpn::Http1)
+            .unwrap();
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_ca_of_the_users_own_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = || (folder.path().join("ca.pem"), folder.path().join("ca-key.pem"));
+    let error = || {
+        let (certificate, key) = names();
+        Authority::load(certificate, key).unwrap_err().to_string()
+    };
+    assert!(error().contains("ca-key.pem"), "{}", error());
+
+    let ca = || IsCa::Ca(BasicConstraints::Unconstrained);
+    let (good, key) = made(ca(), (2060, 1, 1));
+    let encrypted = pem("ENCRYPTED PRIVATE KEY", &key.serialize_der());
+    let (other, _) = made(ca(), (2060, 1, 1));
+    let (plain, plain_key) = made(IsCa::NoCa, (2060, 1, 1));
+    for (certificate, key, says) in [
+        (&*good, encrypted, "it is encrypted; openssl pkey"),
+        (&other, key.serialize_pem(), "do not belong together"),
+        (&plain, plain_key.serialize_pem(), "may not sign other certificates"),
+        (HUDSUCKER, key.serialize_pem(), "the key of the examples of hudsucker"),
+    ] {
+        place(folder.path(), certificate, &key);
+        assert!(error().contains(says), "{}", error());
+        assert!(!error().contains("remove ca.pem"), "it is not ours: {}", error());
+    }
+    place(folder.path(), &good, &key.serialize_pem());
+    fs::set_permissions(names().1, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(error().contains("chmod 600"), "{}", error());
+    assert!(!error().contains("beside it"), "{}", error());
+    fs::set_permissions(names().1, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(names().0).unwrap();
+    assert!(error().contains("ca.pem"), "{}", error());
+}
+
+/// What other programs read of our P12: the certificate, and no key.
+#[test]
+fn openssl_reads_the_p12_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::load_or_create(folder.path()).unwrap();
+    assert_eq!(authority.export(CertificateForm::Der), &*authority.certificate_der());
+    assert_eq!(authority.export(CertificateForm::Pem), authority.certificate_pem().as_bytes());
+    let file = folder.path().join("ca.p12");
+    fs::write(&file, authority.export(CertificateForm::P12)).unwrap();
+    let read = |password: &str| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["pkcs12", "-nokeys", "-in"]).arg(&file);
+        command.args(["-passin", &format!("pass:{password}")]).output()
+    };
+    let Ok(output) = read(P12_PASSWORD) else {
+        eprintln!("SKIPPED: openssl is not installed, so the P12 was not read");
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let body = authority.certificate_pem().lines().nth(1).unwrap();
+    assert!(text.contains(body) && text.contains("friendlyName: consoletap"), "{text}");
+    assert!(!text.contains("PRIVATE"), "{text}");
+    assert!(!read("wrong").unwrap().status.success(), "the checksum is checked");
+}
+
+/// A certificate whose key everybody can download (it expired, too).
+const HUDSUCKER: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIDrTCCApWgAwIBAgIUZPeGNPa2aG6J+pnCAIQzrZvIycgwDQYJKoZIhvcNAQEL
+BQAwZjELMAkGA1UEBhMCVVMxCzAJBgNVBAgMAk5ZMQwwCgYDVQQHDANOWUMxHTAb
+BgNVBAoMFEh1ZHN1Y2tlciBJbmR1c3RyaWVzMR0wGwYDVQQDDBRIdWRzdWNrZXIg
+SW5kdXN0cmllczAeFw0yMTA4MzEwMzA2MTBaFw0yNjA4MzAwMzA2MTBaMGYxCzAJ
+BgNVBAYTAlVTMQswCQYDVQQIDAJOWTEMMAoGA1UEBwwDTllDMR0wGwYDVQQKDBRI
+dWRzdWNrZXIgSW5kdXN0cmllczEdMBsGA1UEAwwUSHVkc3Vja2VyIEluZHVzdHJp
+ZXMwggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEKAoIBAQCaHrZ9VUL7SKqgJdeG
+/dciikuummsrDs4Cn+p01J5mURQ/bq62EU5IiWFsM0LgwkO0UlTGE9gU+U1w1GeD
+xlDeVqcwitx+sPjup59ybC2l/iNihETjrLuFUaZVFH/eqdXqNgiRf1fBHV/RD27B
+lPN6OPo8Z6qTfuRlVAUbpj+IViIkdQtmymgCJDrQabtnnwpPqZA0MQFnsAvmelOr
+WyTX1ASjzFAlWWq7JDvFsrYcqPeMv8QaN/teESFN5pMSNDbvYm2guwcRu4jVL75h
+Mezqm6StXe5pCbbZOKPHLGqtRUAHnUFHEV1khOEz5HhOsC6m0DvWvKf5QiUvqcYF
+YxFZAgMBAAGjUzBRMB0GA1UdDgQWBBQ3opJFRqGBMm5hQfiLs3jfez2A0DAfBgNV
+HSMEGDAWgBQ3opJFRqGBMm5hQfiLs3jfez2A0DAPBgNVHRMBAf8EBTADAQH/MA0G
+CSqGSIb3DQEBCwUAA4IBAQCChVappw8xyEG7++eDOVV9HQa2wErS0L9MhRXv9u4v
+wbKVAQ5NC6EGA2ALny5bGyzxytJm1ZFuG0FwyuF0CM8CJGuqTA8UkjSv7eY9EjsY
+5xL78qMH+YxN5d5KrKVtbdDiIb1rAP/McFotz3SlRyRwh5sxl6pv/VjaAM3MqMNR
+xVjHXsTMErabgqDPseGOgePwl9+mBjOOp6vRH9mk7twwS8dxBXgb68EPZY1FCyTo
+E5cxZVU7N/YeyFL+eqJnOlves+4CqMPDBq9ABk3IDeZ/iezuLAr3KP3egXRgtU+x
+egi6k4OYp29Hp/4rEeFZlgz4z6jU9IWK7RjPMPqwxHD9
+-----END CERTIFICATE-----
+";

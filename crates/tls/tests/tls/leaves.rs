@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use consoletap_flow::Host;
-use consoletap_tls::{Alpn, LeafKey};
+use consoletap_tls::{Alpn, Authority, Interceptor, LeafKey};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use rustls::version::{TLS12, TLS13};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -67,6 +67,8 @@ fn a_leaf_has_what_clients_ask_for() {
         let usage = leaf.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.server_auth && !usage.client_auth && !usage.any);
         assert!(!leaf.is_ca());
+        let usage = leaf.key_usage().unwrap().unwrap().value;
+        assert!(usage.digital_signature() && !usage.key_encipherment());
 
         let identifier = |certificate: &X509Certificate<'_>, authority: bool| {
             certificate.extensions().iter().find_map(|one| match one.parsed_extension() {
@@ -94,6 +96,42 @@ fn a_host_keeps_its_certificate_and_no_wildcard_is_signed() {
 
     let der = shown(config(&"*.wild.example".parse().unwrap(), LeafKey::Ecdsa));
     assert!(!der.contains(&b'*') || !String::from_utf8_lossy(&der).contains("*.wild"));
+}
+
+/// RSA key exchange encrypts for the key, which old clients check.
+#[test]
+fn an_rsa_leaf_may_be_encrypted_for() {
+    let host = "a.example".parse().unwrap();
+    let der = shown(interceptor().server_config(&host, LeafKey::Rsa, Alpn::Http1).unwrap());
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let usage = leaf.key_usage().unwrap().unwrap().value;
+    assert!(usage.digital_signature() && usage.key_encipherment());
+}
+
+/// Some clients check that a certificate's days are within its authority's.
+#[test]
+fn a_leaf_does_not_outlive_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let now = rcgen::date_time_ymd(1970, 1, 1) + now;
+    let hour = std::time::Duration::from_secs(3600);
+    (params.not_before, params.not_after) = (now - hour, now + hour * 24);
+    let names = (folder.path().join("ca"), folder.path().join("key"));
+    std::fs::write(&names.0, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&names.1, key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&names.1, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    let authority = Authority::load(names.0, names.1).unwrap();
+    let interceptor = Interceptor::new(authority).unwrap();
+    let host = "a.example".parse().unwrap();
+    let der = shown(interceptor.server_config(&host, LeafKey::Ecdsa, Alpn::Http1).unwrap());
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let authority = interceptor.authority().certificate_der();
+    let (_, authority) = X509Certificate::from_der(&authority).unwrap();
+    assert_eq!(leaf.validity(), authority.validity());
 }
 
 #[test]
@@ -140,7 +178,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn every_host_gets_a_certificate(text in "[!-~]{1,80}") {
-        static INTERCEPTOR: std::sync::LazyLock<consoletap_tls::Interceptor> =
+        static INTERCEPTOR: std::sync::LazyLock<Interceptor> =
             std::sync::LazyLock::new(interceptor);
         if let Ok(host) = text.parse::<Host>() {
             let config = INTERCEPTOR.server_config(&host, LeafKey::Ecdsa, Alpn::Http1);

@@ -1,0 +1,97 @@
+//! The types of `openssl.rs` in a build without it. They have no values, so that whoever uses them
+//! needs no conditions of his own.
+
+use std::convert::Infallible;
+use std::io;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use consoletap_flow::{Host, ServerHelloFacts};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::ca::Authority;
+use crate::leaf::LeafKeys;
+use crate::provider::TlsError;
+
+/// The acceptors that are ready: none.
+#[derive(Default)]
+pub(crate) struct Contexts(());
+
+impl Contexts {
+    #[allow(clippy::unused_self, reason = "the build with OpenSSL keeps acceptors here")]
+    pub(crate) fn acceptor(
+        &self,
+        _authority: &Authority,
+        _keys: &LeafKeys,
+        _host: &Host,
+    ) -> Result<LegacyAcceptor, TlsError> {
+        Err(TlsError::NoLegacy)
+    }
+}
+
+/// Answers old hellos for one host; cannot be had in this build.
+#[derive(Debug, Clone)]
+pub struct LegacyAcceptor(Infallible);
+
+impl LegacyAcceptor {
+    /// Opens the connection.
+    ///
+    /// # Errors
+    /// None: there is no acceptor in this build.
+    #[allow(clippy::unused_async, reason = "the build with OpenSSL waits here")]
+    pub async fn accept<S>(&self, _stream: S) -> io::Result<LegacyStream<S>> {
+        match self.0 {}
+    }
+}
+
+/// An opened connection; cannot be had in this build.
+#[derive(Debug)]
+pub struct LegacyStream<S>(Infallible, PhantomData<S>);
+
+impl<S> LegacyStream<S> {
+    /// What both sides agreed on.
+    #[must_use]
+    pub fn negotiated(&self) -> ServerHelloFacts {
+        match self.0 {}
+    }
+
+    /// The connection underneath.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        match self.0 {}
+    }
+
+    /// Whether something came before the end.
+    ///
+    /// # Errors
+    /// None: there is no stream in this build.
+    #[allow(clippy::unused_async, reason = "the build with OpenSSL waits here")]
+    pub async fn has_more(&mut self) -> io::Result<bool> {
+        match self.0 {}
+    }
+}
+
+impl<S: Unpin> AsyncRead for LegacyStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+}
+
+impl<S: Unpin> AsyncWrite for LegacyStream<S> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        match self.0 {}
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+}
