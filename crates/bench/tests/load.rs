@@ -40,6 +40,7 @@ while [ $# -gt 0 ]; do
     --port=*) port=${{1#--port=}} ;;
     --listen-host=127.0.0.1) ;;
     -w) mkdir -p "$2"; shift ;;
+    --rules) shift ;;
     --certs) mkdir -p "$2"; cp '{ca}/ca.pem' "$2/ca.pem"; shift ;;
     --upstream-ca) upstream=$2; shift ;;
     '--resolve=*='*) origin=${{1#--resolve=?=}} ;;
@@ -87,8 +88,9 @@ fn all_have(measurements: &[Value], figure: &str) {
 
 #[test]
 fn plain_modes_have_a_rate_for_every_subject() {
-    let (measurements, table) = measure("plain-keep-alive,plain-new,plain-bulk,tunnel-bulk");
-    assert_eq!(measurements.len(), 4 * 3);
+    let (measurements, table) =
+        measure("map-local,plain-keep-alive,plain-new,plain-bulk,tunnel-bulk");
+    assert_eq!(measurements.len(), 5 * 3);
     all_have(&measurements, "rate");
     assert!(table.contains("| plain-bulk | peak memory MiB | – |"), "{table}");
 }

@@ -100,9 +100,6 @@ impl OpenFlow {
         if let Some(store) = decision.store() {
             self.log.rule(store.hit(Effect::Noted, store.what.describe()));
         }
-        if let Some(throttle) = decision.throttle() {
-            self.log.rule(throttle.hit(Effect::Noted, throttle.what.describe()));
-        }
     }
 
     pub(crate) fn id(&self) -> FlowId {

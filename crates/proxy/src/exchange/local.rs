@@ -26,6 +26,9 @@ pub(super) async fn act(
 ) -> Option<After> {
     let decision = request.decision.clone();
     flow.tell_rules(&decision);
+    if let Some(throttle) = decision.throttle() {
+        flow.log.rule(throttle.hit(Effect::Noted, throttle.what.describe()));
+    }
     if let Some(delay) = decision.delay() {
         let did = format!("waited {} ms", delay.what.as_millis());
         flow.log.rule(delay.hit(Effect::Noted, did));
