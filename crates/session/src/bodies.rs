@@ -1,4 +1,5 @@
-//! Keeps bodies as files named by their SHA-256; equal bodies share one file.
+//! Keeps bodies by their SHA-256: small ones as lines of the log, others as files. Equal bodies are
+//! kept once.
 
 use std::collections::HashSet;
 use std::io;
@@ -11,8 +12,12 @@ use consoletap_flow::{BodyCopy, BodySummary, Digest, Kept};
 
 use crate::disk::{Disk, Opening};
 use crate::layout;
+use crate::small_bodies::{self, SMALL};
 use crate::space::Space;
 use crate::sync::Syncer;
+
+/// Hashes that are remembered, 32 octets each.
+const MOST_KNOWN: usize = 1 << 17;
 
 pub(crate) struct Bodies {
     disk: Arc<dyn Disk>,
@@ -26,6 +31,8 @@ pub(crate) struct Bodies {
 pub(crate) enum Outcome {
     /// It is on disk now.
     New,
+    /// It will be once its line is.
+    Line([u8; 32]),
     /// It was there already, or there is nothing to keep.
     Known,
     /// It is not on disk.
@@ -42,8 +49,14 @@ impl Bodies {
         Self { disk, directory, syncer, space, known: HashSet::new() }
     }
 
-    /// Keeps a copy and says so in the summary.
-    pub(crate) fn keep(&mut self, copy: &BodyCopy, summary: &mut BodySummary) -> Outcome {
+    /// Keeps a copy and says so in the summary. A small one becomes a line behind `lines`, to be
+    /// written before the line of its flow; where that fails it is to be forgotten again.
+    pub(crate) fn keep(
+        &mut self,
+        copy: &BodyCopy,
+        summary: &mut BodySummary,
+        lines: &mut Vec<u8>,
+    ) -> Outcome {
         if copy.octets.is_empty() {
             return Outcome::Known;
         }
@@ -51,13 +64,43 @@ impl Bodies {
         if copy.whole {
             summary.digest = Some(name);
         }
-        let outcome = self.store(&name, &copy.octets);
+        let outcome = if copy.octets.len() <= SMALL {
+            self.store_small(&name, &copy.octets, lines)
+        } else {
+            self.store(&name, &copy.octets)
+        };
         summary.kept = match &outcome {
             Outcome::Lost(_) => Kept::Lost,
             _ if copy.whole => Kept::Whole,
             _ => Kept::Prefix { bytes: copy.octets.len() as u64, digest: name },
         };
         outcome
+    }
+
+    /// What was taken for kept, and is not on disk.
+    pub(crate) fn forget(&mut self, name: &[u8; 32]) {
+        self.known.remove(name);
+    }
+
+    fn store_small(&mut self, name: &Digest, octets: &[u8], lines: &mut Vec<u8>) -> Outcome {
+        if self.known.contains(&name.octets) {
+            return Outcome::Known;
+        }
+        // The line is counted when it is written.
+        if let Err(error) = self.space.take(0) {
+            return Outcome::Lost(error);
+        }
+        small_bodies::write(lines, name, octets);
+        self.remember(name);
+        Outcome::Line(name.octets)
+    }
+
+    fn remember(&mut self, name: &Digest) {
+        // Forgetting them costs some bodies a second copy, and no memory for ever.
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(name.octets);
     }
 
     fn store(&mut self, name: &Digest, octets: &[u8]) -> Outcome {
@@ -72,7 +115,7 @@ impl Bodies {
         if !there && let Err(error) = self.write(&path, octets) {
             return Outcome::Lost(error);
         }
-        self.known.insert(name.octets);
+        self.remember(name);
         if there { Outcome::Known } else { Outcome::New }
     }
 

@@ -20,6 +20,7 @@ pub(crate) trait Disk: Send + Sync {
     fn write(&self, file: &File, octets: &[u8]) -> io::Result<usize>;
     fn sync(&self, file: &File) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
     /// Writes everything; how much went through is lost with the error.
@@ -65,6 +66,10 @@ impl Disk for System {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {

@@ -29,28 +29,53 @@ fn root_of(data_home: Option<OsString>, home: Option<PathBuf>) -> PathBuf {
         .join("consoletap/sessions")
 }
 
+/// A segment of the log, on disk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SegmentFile {
+    pub(crate) number: u64,
+    pub(crate) path: PathBuf,
+    /// Whether it is compressed.
+    pub(crate) packed: bool,
+}
+
+/// What a compressed segment is called beyond its own name.
+const PACKED: &str = ".zst";
+
 /// The path of a segment.
 pub(crate) fn segment(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("log-{number:06}.jsonl"))
 }
 
-/// The segments of a session, in order.
-pub(crate) fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+/// Where a segment lies once it is compressed.
+pub(crate) fn packed(segment: &Path) -> PathBuf {
+    let mut path = segment.to_owned().into_os_string();
+    path.push(PACKED);
+    path.into()
+}
+
+/// The segments of a session, in order. Where a crash left one in both forms the plain one counts:
+/// it is removed last.
+pub(crate) fn segments(directory: &Path) -> io::Result<Vec<SegmentFile>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
-        if let Some(number) = entry.file_name().to_str().and_then(segment_number) {
-            found.push((number, entry.path()));
+        if let Some((number, packed)) = entry.file_name().to_str().and_then(segment_number) {
+            found.push(SegmentFile { number, path: entry.path(), packed });
         }
     }
-    found.sort_unstable();
+    found.sort_unstable_by_key(|file| (file.number, file.packed));
+    found.dedup_by_key(|file| file.number);
     Ok(found)
 }
 
-fn segment_number(name: &str) -> Option<u64> {
+fn segment_number(name: &str) -> Option<(u64, bool)> {
+    let (name, packed) = match name.strip_suffix(PACKED) {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
     let digits = name.strip_prefix("log-")?.strip_suffix(".jsonl")?;
     let canonical = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    canonical.then(|| digits.parse().ok())?
+    canonical.then(|| Some((digits.parse().ok()?, packed)))?
 }
 
 /// The path of a kept body; `None` for a hash that names no file.
@@ -101,9 +126,10 @@ mod tests {
 
     #[test]
     fn only_segments_count_as_segments() {
-        assert_eq!(segment_number("log-000012.jsonl"), Some(12));
-        assert_eq!(segment_number("log-1000000.jsonl"), Some(1_000_000));
-        for other in ["log-12.jsonl", "log-+00012.jsonl", "log-000001.jsonl.zst", "lock"] {
+        assert_eq!(segment_number("log-000012.jsonl"), Some((12, false)));
+        assert_eq!(segment_number("log-1000000.jsonl"), Some((1_000_000, false)));
+        assert_eq!(segment_number("log-000001.jsonl.zst"), Some((1, true)));
+        for other in ["log-12.jsonl", "log-+00012.jsonl", "log-000001.jsonl.zst.tmp", "lock"] {
             assert_eq!(segment_number(other), None, "{other}");
         }
     }

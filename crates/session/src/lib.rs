@@ -9,6 +9,7 @@
 
 mod about;
 mod bodies;
+mod compress;
 mod disk;
 mod error;
 mod gap;
@@ -20,6 +21,8 @@ mod log;
 mod queue;
 mod reader;
 mod recording;
+mod retain;
+mod small_bodies;
 mod space;
 mod streams;
 mod sync;
@@ -32,6 +35,8 @@ pub use error::{CreateError, OpenError, ReadProblem};
 pub use gap::Gap;
 pub use layout::default_root;
 pub use list::{Listed, list};
-pub use reader::{Overview, Session};
+pub use reader::{Body, Overview, Session};
 pub use recording::Stats;
+pub use retain::{Removed, Retention, retain};
+pub use sync::Sync;
 pub use writer::{Options, Writer};

@@ -32,6 +32,9 @@ pub fn list(root: &Path) -> Vec<Listed> {
 }
 
 fn looks_like_a_session(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == layout::EXTENSION)
-        || path.join(layout::ABOUT).exists()
+    // One that is being removed is none any more.
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden
+        && (path.extension().is_some_and(|extension| extension == layout::EXTENSION)
+            || path.join(layout::ABOUT).exists())
 }

@@ -1,14 +1,16 @@
 //! The append-only log: segments, their rotation, and what happens when the disk refuses.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use consoletap_flow::Timestamp;
 
 use crate::disk::{Disk, Opening};
+use crate::line::{MAX_LINE, Seal, check, seal};
 use crate::sync::Syncer;
 use crate::{Gap, layout};
 
@@ -26,6 +28,8 @@ pub(crate) struct Log {
     retry_at: Option<Instant>,
     gap: Option<Gap>,
     error: Option<io::Error>,
+    /// Takes segments that are full; `None` where they stay as they are.
+    full: Option<Sender<PathBuf>>,
 }
 
 struct Segment {
@@ -34,11 +38,20 @@ struct Segment {
     bytes: u64,
 }
 
-/// Where a line of a batch ends, and when its event happened.
+/// Where a line of a batch ends, and what it holds.
 #[derive(Clone, Copy)]
 pub(crate) struct Line {
     pub(crate) end: usize,
-    pub(crate) at: Timestamp,
+    pub(crate) what: What,
+}
+
+/// What a line holds.
+#[derive(Clone, Copy)]
+pub(crate) enum What {
+    /// An event of this time.
+    Event(Timestamp),
+    /// A small body of this hash.
+    Body([u8; 32]),
 }
 
 impl Log {
@@ -48,15 +61,18 @@ impl Log {
         syncer: Arc<Syncer>,
         directory: PathBuf,
         limit: u64,
+        full: Option<Sender<PathBuf>>,
     ) -> io::Result<Self> {
         let segments = layout::segments(&directory)?;
-        if let Some((_, last)) = segments.last() {
-            cut_torn_line(last)?;
+        if let Some(last) = segments.last().filter(|last| !last.packed) {
+            mend_end(&last.path)?;
         }
-        let next = segments.last().map_or(1, |(number, _)| number.saturating_add(1));
+        let next = segments.last().map_or(1, |last| last.number.saturating_add(1));
         let (segment, retry_at, gap, error) = (None, None, None, None);
-        let mut log = Self { disk, syncer, directory, limit, next, segment, retry_at, gap, error };
+        let mut log =
+            Self { disk, syncer, directory, limit, next, segment, retry_at, gap, error, full };
         log.begin_segment()?;
+        segments.into_iter().filter(|old| !old.packed).for_each(|old| log.is_full(old.path));
         Ok(log)
     }
 
@@ -81,7 +97,9 @@ impl Log {
             }
         }
         for line in &lines[done..] {
-            self.lose(line.at);
+            if let What::Event(at) = line.what {
+                self.lose(at);
+            }
         }
         done
     }
@@ -96,12 +114,13 @@ impl Log {
         self.error.take()
     }
 
-    /// Tries a last time to say what was lost.
+    /// Tries a last time to say what was lost. No segment is compressed after this.
     pub(crate) fn close(&mut self) {
         self.retry_at = None;
         if self.gap.is_some() {
             self.is_ready(0);
         }
+        self.full = None;
     }
 
     /// Whether there is a segment to write to, with everything said that was lost before.
@@ -111,9 +130,11 @@ impl Log {
             .as_ref()
             .is_some_and(|segment| segment.bytes > 0 && segment.bytes + bytes as u64 > self.limit)
         {
-            // Where no new one can be made, the old one grows on.
-            if let Err(error) = self.begin_segment() {
-                self.error = Some(error);
+            let full = self.segment.as_ref().map(|segment| segment.path.clone());
+            match self.begin_segment() {
+                Ok(()) => full.into_iter().for_each(|full| self.is_full(full)),
+                // Where no new one can be made, the old one grows on.
+                Err(error) => self.error = Some(error),
             }
         }
         if self.segment.is_none() {
@@ -130,8 +151,9 @@ impl Log {
 
     fn write_gap(&mut self) -> bool {
         let Some(gap) = self.gap else { return true };
-        let line = format!("{}\n", serde_json::json!({ "gap": gap }));
-        if self.write(line.as_bytes()) < line.len() {
+        let mut line = serde_json::json!({ "gap": gap }).to_string().into_bytes();
+        seal(&mut line, 0);
+        if self.write(&line) < line.len() {
             return false;
         }
         tracing::error!(events = gap.events, "the session is written again; events are missing");
@@ -174,6 +196,13 @@ impl Log {
         self.error = Some(error);
     }
 
+    fn is_full(&self, segment: PathBuf) {
+        if let Some(full) = &self.full {
+            // Where nobody compresses any more, it stays as it is.
+            let _ = full.send(segment);
+        }
+    }
+
     fn begin_segment(&mut self) -> io::Result<()> {
         let path = layout::segment(&self.directory, self.next);
         let file = Arc::new(self.disk.open(&path, Opening::Append)?);
@@ -184,8 +213,9 @@ impl Log {
     }
 }
 
-/// Cuts what a crash left behind the last whole line. Its event was never shown to anybody.
-fn cut_torn_line(path: &Path) -> io::Result<()> {
+/// Cuts what a crash left behind the last whole line: its event was never shown to anybody. A line
+/// that lacks nothing but its line feed gets one.
+fn mend_end(path: &Path) -> io::Result<()> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let bytes = file.metadata()?.len();
     let mut end = bytes;
@@ -202,5 +232,14 @@ fn cut_torn_line(path: &Path) -> io::Result<()> {
         }
         end = start;
     }
-    if end < bytes { file.set_len(end) } else { Ok(()) }
+    if end == bytes {
+        return Ok(());
+    }
+    let mut torn = Vec::new();
+    file.seek(SeekFrom::Start(end))?;
+    (&mut file).take(MAX_LINE as u64).read_to_end(&mut torn)?;
+    if end + torn.len() as u64 == bytes && check(&torn) == Seal::Sound {
+        return file.write_all(b"\n");
+    }
+    file.set_len(end)
 }

@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, Cursor};
 use std::path::{Path, PathBuf};
 use std::vec;
 
-use consoletap_flow::{Digest, Event, Flow, FlowId, Timestamp};
+use consoletap_flow::{BodySide, Digest, Event, Flow, FlowId, Timestamp};
 
 use crate::bodies::sha256;
-use crate::line::{Cut, Entry, cut, parse};
+use crate::layout::SegmentFile;
+use crate::line::{Cut, Entry, Seal, check, cut, glued, open, parse};
+use crate::small_bodies::SmallBodies;
 use crate::{About, Gap, OpenError, ReadProblem, layout};
 
 /// A session on disk.
@@ -17,6 +19,34 @@ use crate::{About, Gap, OpenError, ReadProblem, layout};
 pub struct Session {
     directory: PathBuf,
     about: About,
+    small_bodies: SmallBodies,
+}
+
+/// A kept body to read from.
+#[derive(Debug)]
+pub enum Body {
+    /// It is a file of its own.
+    File(File),
+    /// It was small, and lay in the log.
+    Small(Cursor<Vec<u8>>),
+}
+
+impl io::Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(into),
+            Self::Small(octets) => octets.read(into),
+        }
+    }
+}
+
+impl io::Seek for Body {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.seek(to),
+            Self::Small(octets) => octets.seek(to),
+        }
+    }
 }
 
 /// A session in a few numbers.
@@ -36,6 +66,8 @@ pub struct Overview {
     pub lost_events: u64,
     /// Lines that cannot be read.
     pub problems: u64,
+    /// Lines without a check of their own: written by hand, or by another program.
+    pub unchecked: u64,
 }
 
 impl Session {
@@ -44,7 +76,8 @@ impl Session {
     /// # Errors
     /// When there is none, or its `session.json` cannot be read.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        Ok(Self { about: About::read(dir)?, directory: dir.to_owned() })
+        let small_bodies = SmallBodies::default();
+        Ok(Self { about: About::read(dir)?, directory: dir.to_owned(), small_bodies })
     }
 
     /// Where it is.
@@ -68,7 +101,7 @@ impl Session {
     /// Its events, as they were written.
     pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadProblem>> + use<> {
         Lines::of(&self.directory).filter_map(|line| match line {
-            Ok(Entry::Event(event)) => Some(Ok(*event)),
+            Ok((Entry::Event(event), _)) => Some(Ok(*event)),
             Ok(_) => None,
             Err(problem) => Some(Err(problem)),
         })
@@ -77,7 +110,7 @@ impl Session {
     /// What the disk did not take while it was recorded.
     pub fn gaps(&self) -> impl Iterator<Item = Gap> + use<> {
         Lines::of(&self.directory).filter_map(|line| match line {
-            Ok(Entry::Gap(gap)) => Some(gap),
+            Ok((Entry::Gap(gap), _)) => Some(gap),
             _ => None,
         })
     }
@@ -100,17 +133,40 @@ impl Session {
     ///
     /// # Errors
     /// When it was not kept, or cannot be opened.
-    pub fn open_body(&self, digest: &Digest) -> io::Result<File> {
+    pub fn open_body(&self, digest: &Digest) -> io::Result<Body> {
         let path = layout::body(&self.directory, digest).ok_or_else(|| {
             let what = format!("only bodies with a sha256 are kept, and this is {digest}");
             io::Error::new(io::ErrorKind::NotFound, what)
         })?;
-        File::open(&path).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot read the body {}: {error}", path.display()),
-            )
-        })
+        match File::open(&path) {
+            Ok(file) => return Ok(Body::File(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let what = format!("cannot read the body {}: {error}", path.display());
+                return Err(io::Error::new(error.kind(), what));
+            }
+        }
+        match self.small_bodies.get(&self.directory, digest) {
+            Ok(Some(octets)) => Ok(Body::Small(Cursor::new(octets))),
+            Ok(None) => {
+                let what = format!(
+                    "the body {digest} is not in this session: neither {} nor a line of the log",
+                    path.display()
+                );
+                Err(io::Error::new(io::ErrorKind::NotFound, what))
+            }
+            Err(error) => {
+                let what = format!("cannot read the body {digest} from the log: {error}");
+                Err(io::Error::new(error.kind(), what))
+            }
+        }
+    }
+
+    /// What there is of a large body whose flow has no end: it is still being kept, or a crash cut
+    /// it off there.
+    #[must_use]
+    pub fn part_of_body(&self, flow: FlowId, side: BodySide) -> Option<File> {
+        File::open(layout::part(&self.directory, flow, side)).ok()
     }
 
     /// The session in a few numbers; reads the whole log.
@@ -119,7 +175,11 @@ impl Session {
         let mut overview =
             Overview { bytes: layout::bytes_below(&self.directory), ..Overview::default() };
         for line in Lines::of(&self.directory) {
-            match line {
+            let entry = line.map(|(entry, seal)| {
+                overview.unchecked += u64::from(seal == Seal::None);
+                entry
+            });
+            match entry {
                 Ok(Entry::Event(event)) => {
                     let opens = matches!(event.happening, consoletap_flow::Happening::Opened(_));
                     overview.flows += u64::from(opens);
@@ -131,7 +191,7 @@ impl Session {
                 Ok(Entry::Gap(gap)) => {
                     overview.lost_events = overview.lost_events.saturating_add(gap.events);
                 }
-                Ok(Entry::Unknown) => {}
+                Ok(Entry::Body | Entry::Unknown) => {}
                 Err(_) => overview.problems += 1,
             }
         }
@@ -160,7 +220,7 @@ impl Iterator for Flows {
             match self.lines.next() {
                 None => return self.pop(),
                 Some(Err(problem)) => return Some(Err(problem)),
-                Some(Ok(Entry::Event(event))) => self.apply(*event),
+                Some(Ok((Entry::Event(event), _))) => self.apply(*event),
                 Some(Ok(_)) => {}
             }
         }
@@ -187,20 +247,24 @@ impl Flows {
 /// The lines of all segments. The last line of the last segment may be torn, which is no problem:
 /// nobody was ever shown its event.
 struct Lines {
-    segments: vec::IntoIter<(u64, PathBuf)>,
+    segments: vec::IntoIter<SegmentFile>,
     current: Option<Segment>,
     line: Vec<u8>,
     unread: Option<ReadProblem>,
 }
 
 struct Segment {
-    file: BufReader<File>,
+    file: Box<dyn BufRead + Send>,
     path: PathBuf,
     number: u64,
     is_last: bool,
     /// Reading failed; it would fail for ever.
     failed: bool,
+    /// What was found glued to the line before.
+    glued: Vec<u8>,
 }
+
+type Read = Result<(Entry, Seal), ReadProblem>;
 
 impl Lines {
     fn of(directory: &Path) -> Self {
@@ -212,21 +276,22 @@ impl Lines {
     }
 
     fn open_next(&mut self) -> Option<Result<(), ReadProblem>> {
-        let (_, path) = self.segments.next()?;
+        let segment = self.segments.next()?;
         let is_last = self.segments.len() == 0;
-        Some(match File::open(&path) {
+        Some(match open(&segment) {
             Ok(file) => {
-                let file = BufReader::with_capacity(1 << 16, file);
-                self.current = Some(Segment { file, path, number: 0, is_last, failed: false });
+                let (path, glued) = (segment.path, Vec::new());
+                let (number, failed) = (0, false);
+                self.current = Some(Segment { file, path, number, is_last, failed, glued });
                 Ok(())
             }
-            Err(error) => Err(problem(&path, 0, &error)),
+            Err(error) => Err(problem(&segment.path, 0, &error)),
         })
     }
 }
 
 impl Iterator for Lines {
-    type Item = Result<Entry, ReadProblem>;
+    type Item = Read;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(problem) = self.unread.take() {
@@ -249,21 +314,26 @@ impl Iterator for Lines {
 
 impl Segment {
     /// The next line that says something; `None` at the end.
-    fn read(&mut self, line: &mut Vec<u8>) -> Option<Result<Entry, ReadProblem>> {
+    fn read(&mut self, line: &mut Vec<u8>) -> Option<Read> {
+        if !self.glued.is_empty() {
+            *line = std::mem::take(&mut self.glued);
+            return self.say(line);
+        }
         if self.failed {
             return None;
         }
         self.number += 1;
         let what = match cut(&mut self.file, line) {
             Ok(Cut::End) => return None,
-            Ok(Cut::Torn) if self.is_last => return None,
-            Ok(Cut::Torn) => "the segment ends within a line".to_owned(),
-            Ok(Cut::TooLong) => "the line is longer than 4 MiB".to_owned(),
-            Ok(Cut::Line) => match parse(line) {
-                Ok(entry) => return Some(Ok(entry)),
-                Err(_) if self.is_last && self.is_at_end() => return None,
-                Err(error) => error.to_string(),
+            // It lacks nothing but its line feed, and that may be on its way.
+            Ok(Cut::Torn) if check(line) == Seal::Sound => return self.say(line),
+            Ok(Cut::Torn) => match glued(line) {
+                Some(end) => return self.unglue(line, end),
+                None if self.is_last => return None,
+                None => "the segment ends within a line",
             },
+            Ok(Cut::TooLong) => "the line is longer than 4 MiB",
+            Ok(Cut::Line) => return self.say(line),
             Err(error) => {
                 let problem = problem(&self.path, self.number, &error);
                 self.failed = true;
@@ -273,8 +343,25 @@ impl Segment {
         Some(Err(problem(&self.path, self.number, &what)))
     }
 
+    fn say(&mut self, line: &mut Vec<u8>) -> Option<Read> {
+        match parse(line) {
+            Ok(read) => Some(Ok(read)),
+            Err(error) => match glued(line) {
+                Some(end) => self.unglue(line, end),
+                None if check(line) == Seal::None && self.is_last && self.is_at_end() => None,
+                None => Some(Err(problem(&self.path, self.number, &error))),
+            },
+        }
+    }
+
+    /// Takes two lines apart whose line feed was changed into another octet.
+    fn unglue(&mut self, line: &mut Vec<u8>, end: usize) -> Option<Read> {
+        self.glued = line.split_off(end).split_off(1);
+        self.say(line)
+    }
+
     fn is_at_end(&mut self) -> bool {
-        io::BufRead::fill_buf(&mut self.file).is_ok_and(<[u8]>::is_empty)
+        self.file.fill_buf().is_ok_and(<[u8]>::is_empty)
     }
 }
 

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use consoletap_flow::{BodyCopy, BodySummary, Event, Happening, Record};
 
 use crate::bodies::{Bodies, Outcome};
-use crate::line::MAX_LINE;
-use crate::log::{Line, Log};
+use crate::line::{MAX_LINE, seal};
+use crate::log::{Line, Log, What};
 use crate::queue::Queue;
+use crate::small_bodies::SMALL;
 use crate::space::Space;
+use crate::sync::Syncer;
 
 /// A write, of lines or of a body, that takes longer shows a disk that nobody but the thread should
 /// wait for …
@@ -51,6 +53,7 @@ pub(crate) struct Recording {
     pub(crate) log: Log,
     pub(crate) bodies: Bodies,
     pub(crate) space: Arc<Space>,
+    pub(crate) syncer: Arc<Syncer>,
     pub(crate) observer: Option<Observer>,
     pub(crate) shared: Arc<Mutex<Stats>>,
     pub(crate) stats: Stats,
@@ -101,9 +104,9 @@ impl Recording {
         self.publish();
     }
 
-    /// Whether turns are the thread's alone, for now.
+    /// Whether turns are the thread's alone, for now or because each of them waits for the platter.
     pub(crate) fn is_slow(&self) -> bool {
-        self.slow_until.is_some_and(|until| Instant::now() < until)
+        self.syncer.is_always() || self.slow_until.is_some_and(|until| Instant::now() < until)
     }
 
     fn add(&mut self, mut record: Record) {
@@ -113,9 +116,11 @@ impl Recording {
         }
         let start = self.batch.octets.len();
         let written = serde_json::to_writer(&mut self.batch.octets, &record.event);
-        if written.is_ok() && self.batch.octets.len() - start < MAX_LINE {
-            self.batch.octets.push(b'\n');
-            self.batch.lines.push(Line { end: self.batch.octets.len(), at: record.event.at });
+        if written.is_ok() {
+            seal(&mut self.batch.octets, start);
+        }
+        if written.is_ok() && self.batch.octets.len() - start <= MAX_LINE {
+            self.end_line(What::Event(record.event.at));
         } else {
             self.batch.octets.truncate(start);
             self.log.lose(record.event.at);
@@ -125,11 +130,31 @@ impl Recording {
         self.batch.waiting.push((record.event, record.written));
     }
 
+    fn end_line(&mut self, what: What) {
+        self.batch.lines.push(Line { end: self.batch.octets.len(), what });
+    }
+
     fn keep(&mut self, copy: Option<BodyCopy>, summary: &mut BodySummary) {
         let Some(copy) = copy else { return };
-        let begun = Instant::now();
-        match self.bodies.keep(&copy, summary) {
+        if copy.octets.len() <= SMALL {
+            // It goes with the lines: there is nothing here to be slow.
+            self.store(&copy, summary);
+        } else {
+            let begun = Instant::now();
+            self.store(&copy, summary);
+            self.batch.slowest = self.batch.slowest.max(begun.elapsed());
+        }
+        self.batch.copied += copy.octets.len();
+        self.queue.release(copy.octets.len());
+    }
+
+    fn store(&mut self, copy: &BodyCopy, summary: &mut BodySummary) {
+        match self.bodies.keep(copy, summary, &mut self.batch.octets) {
             Outcome::Known => {}
+            Outcome::Line(name) => {
+                self.stats.bodies += 1;
+                self.end_line(What::Body(name));
+            }
             Outcome::New => {
                 self.stats.bodies += 1;
                 self.stats.bytes += copy.octets.len() as u64;
@@ -139,20 +164,31 @@ impl Recording {
                 self.stats.last_error = Some(error.to_string());
             }
         }
-        self.batch.slowest = self.batch.slowest.max(begun.elapsed());
-        self.batch.copied += copy.octets.len();
-        self.queue.release(copy.octets.len());
     }
 
     /// Brings the batch to the disk, then tells everybody; whether it worked or not.
     fn flush(&mut self) {
         let begun = Instant::now();
         let done = self.log.append(&self.batch.octets, &self.batch.lines);
+        if self.syncer.is_always() {
+            self.syncer.sync();
+        }
         let slowest = std::mem::take(&mut self.batch.slowest).max(begun.elapsed());
         self.slow_until = (slowest > SLOW).then(|| Instant::now() + SLOW_FOR);
-        let lost = self.batch.lines.len() - done;
-        self.stats.events += done as u64;
-        self.stats.lost_events += lost as u64;
+        let events = |lines: &[Line]| {
+            lines.iter().filter(|line| matches!(line.what, What::Event(_))).count() as u64
+        };
+        let (written, missing) = self.batch.lines.split_at(done);
+        let lost = events(missing);
+        self.stats.events += events(written);
+        self.stats.lost_events += lost;
+        for line in missing {
+            if let What::Body(name) = &line.what {
+                self.bodies.forget(name);
+                self.stats.bodies -= 1;
+                self.stats.lost_bodies += 1;
+            }
+        }
         let octets = done.checked_sub(1).map_or(0, |last| self.batch.lines[last].end as u64);
         self.stats.bytes += octets;
         self.space.count(octets);

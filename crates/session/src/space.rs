@@ -50,7 +50,9 @@ impl Space {
 
     /// Gives back what was taken and is not on the disk.
     pub(crate) fn give_back(&self, octets: u64) {
-        self.used.fetch_sub(octets, Ordering::Relaxed);
+        let less = |used: u64| Some(used.saturating_sub(octets));
+        // It cannot fail: there is always a new value.
+        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Takes room for the octets of a body.

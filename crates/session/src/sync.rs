@@ -1,5 +1,5 @@
-//! Group commit: once an interval (1 s) everything written since is brought to the platter, by a
-//! thread of its own, so that no event waits for it.
+//! When what was written is brought to the platter: once an interval (1 s) all of it, by a thread of
+//! its own, so that no event waits for it; or with every batch of events; or never.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,8 +11,22 @@ use std::time::{Duration, Instant};
 
 use crate::disk::Disk;
 
+/// How much a power cut may take. The death of the process takes nothing in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Nothing that a client got in full: every answer waits for the platter.
+    Always,
+    /// What is younger than this.
+    Every(Duration),
+    /// What the kernel has not written yet, by its own clock (half a minute, usually).
+    Never,
+}
+
 pub(crate) struct Syncer {
     disk: Arc<dyn Disk>,
+    policy: Sync,
+    /// Held while files are synced.
+    syncing: Mutex<()>,
     pending: Mutex<Pending>,
     closing: Condvar,
 }
@@ -27,12 +41,21 @@ struct Pending {
 }
 
 impl Syncer {
-    pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, pending: Mutex::default(), closing: Condvar::new() }
+    pub(crate) fn new(disk: Arc<dyn Disk>, policy: Sync) -> Self {
+        let (syncing, pending, closing) = Default::default();
+        Self { disk, policy, syncing, pending, closing }
+    }
+
+    /// Whether nobody is told before it is on the platter.
+    pub(crate) fn is_always(&self) -> bool {
+        self.policy == Sync::Always
     }
 
     /// There are new octets in a segment.
     pub(crate) fn wrote_segment(&self, segment: &Arc<File>) {
+        if self.policy == Sync::Never {
+            return;
+        }
         let mut pending = self.lock();
         if !pending.segments.iter().any(|known| Arc::ptr_eq(known, segment)) {
             pending.segments.push(Arc::clone(segment));
@@ -41,6 +64,9 @@ impl Syncer {
 
     /// There is a new body.
     pub(crate) fn wrote_body(&self, path: PathBuf) {
+        if self.policy == Sync::Never {
+            return;
+        }
         let mut pending = self.lock();
         if let Some(folder) = path.parent() {
             pending.folders.insert(folder.to_owned());
@@ -51,6 +77,9 @@ impl Syncer {
 
     /// There is a new file in a folder.
     pub(crate) fn made_file(&self, folder: PathBuf) {
+        if self.policy == Sync::Never {
+            return;
+        }
         self.lock().folders.insert(folder);
     }
 
@@ -60,8 +89,9 @@ impl Syncer {
         self.lock().failure.take()
     }
 
-    /// Syncs every `interval` until it is closed.
-    pub(crate) fn run(&self, interval: Duration) {
+    /// Syncs at every interval until it is closed.
+    pub(crate) fn run(&self) {
+        let Sync::Every(interval) = self.policy else { return };
         while !self.wait(interval) {
             self.sync();
         }
@@ -73,8 +103,10 @@ impl Syncer {
         self.closing.notify_all();
     }
 
-    /// Brings everything to the platter now. Nobody waits for the lock meanwhile.
+    /// Brings everything to the platter now. Nobody who writes waits for it; whoever syncs waits for
+    /// others who do.
     pub(crate) fn sync(&self) {
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let (segments, bodies, folders) = {
             let mut pending = self.lock();
             let Pending { segments, bodies, folders, .. } = &mut *pending;

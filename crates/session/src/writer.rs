@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use consoletap_flow::{BodySide, BodyStream, Event, FlowId, Record, Recorder};
 
 use crate::bodies::Bodies;
+use crate::compress::Compression;
 use crate::disk::{Disk, System};
 use crate::line::highest_flow;
 use crate::lock::Lock;
@@ -20,15 +22,17 @@ use crate::recording::{Batch, Observer, Recording};
 use crate::space::Space;
 use crate::streams::{StreamWriter, Streams};
 use crate::sync::Syncer;
-use crate::{About, CreateError, Stats, layout};
+use crate::{About, CreateError, Stats, Sync, layout};
 
 /// How a session is written.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How much a power cut may take.
-    pub sync_every: Duration,
+    pub sync: Sync,
     /// When to begin a new segment of the log.
     pub segment_bytes: u64,
+    /// A segment that is full is compressed, unless it is smaller than this; `None`: never.
+    pub compress_from: Option<u64>,
     /// How many octets of body copies may wait for the disk; more are marked as lost.
     pub queue_bytes: usize,
     /// With less free space than this, bodies are no longer kept.
@@ -40,8 +44,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            sync_every: Duration::from_secs(1),
+            sync: Sync::Every(Duration::from_secs(1)),
             segment_bytes: 64 << 20,
+            compress_from: Some(1 << 20),
             queue_bytes: 64 << 20,
             min_free_disk: 256 << 20,
             quota: None,
@@ -67,6 +72,7 @@ struct Running {
     streaming: JoinHandle<()>,
     recording: JoinHandle<()>,
     syncing: JoinHandle<()>,
+    compressing: Option<JoinHandle<()>>,
     lock: Lock,
 }
 
@@ -97,7 +103,7 @@ impl Writer {
         let lock = prepare(dir, about, &*disk)?;
         let next_flow = highest_flow(dir).map_err(io)?.saturating_add(1);
         let queue = Arc::new(Queue::new(options.queue_bytes));
-        let syncer = Arc::new(Syncer::new(Arc::clone(&disk)));
+        let syncer = Arc::new(Syncer::new(Arc::clone(&disk), options.sync));
         let stats = Arc::<Mutex<Stats>>::default();
         let limit = options.segment_bytes;
         let space = Arc::new(Space::new(
@@ -116,12 +122,20 @@ impl Writer {
             shared: streams.shared(),
             open: HashMap::new(),
         };
+        let (full, segments) = channel();
+        let compressing = options.compress_from.map(|from_bytes| {
+            let (disk, syncer) = (Arc::clone(&disk), Arc::clone(&syncer));
+            let compression = Compression { disk, syncer, space: Arc::clone(&space), from_bytes };
+            move || compression.run(&segments)
+        });
+        let full = compressing.as_ref().map(|_| full);
         let recording = Recording {
             queue: Arc::clone(&queue),
-            log: Log::open(Arc::clone(&disk), Arc::clone(&syncer), dir.to_owned(), limit)
+            log: Log::open(Arc::clone(&disk), Arc::clone(&syncer), dir.to_owned(), limit, full)
                 .map_err(io)?,
             bodies: Bodies::new(disk, dir.to_owned(), Arc::clone(&syncer), Arc::clone(&space)),
             space,
+            syncer: Arc::clone(&syncer),
             observer,
             shared: Arc::clone(&stats),
             stats: Stats::default(),
@@ -136,7 +150,7 @@ impl Writer {
             move || stream_writer.run(&parts, |record| hand_on(&queue, record))
         };
         let threads = (Arc::clone(&queue), Arc::clone(&recording), Arc::clone(&syncer));
-        let running = start(threads, streaming, options.sync_every, lock);
+        let running = start(threads, streaming, compressing, lock);
         Ok(Self {
             directory: dir.to_owned(),
             next_flow,
@@ -180,11 +194,12 @@ impl Writer {
     /// nothing.
     pub fn close(&self) -> Stats {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { streaming, recording, syncing, lock }) = running {
+        if let Some(Running { streaming, recording, syncing, compressing, lock }) = running {
             self.streams.close();
             join(streaming);
             self.queue.close();
             join(recording);
+            compressing.into_iter().for_each(join);
             self.syncer.close();
             join(syncing);
             self.syncer.sync();
@@ -288,7 +303,7 @@ type Threads = (Arc<Queue>, Arc<Mutex<Recording>>, Arc<Syncer>);
 fn start(
     (queue, recording, syncer): Threads,
     streaming: impl FnOnce() + Send + 'static,
-    interval: Duration,
+    compressing: Option<impl FnOnce() + Send + 'static>,
     lock: Lock,
 ) -> io::Result<Running> {
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -296,9 +311,11 @@ fn start(
     let streaming = thread("session-bodies").spawn(streaming)?;
     let closing = Arc::clone(&queue);
     let recording = thread("session").spawn(move || run(&queue, &recording))?;
-    let syncing = thread("session-sync").spawn(move || syncer.run(interval));
+    let syncing = thread("session-sync").spawn(move || syncer.run());
     let syncing = syncing.inspect_err(|_| closing.close())?;
-    Ok(Running { streaming, recording, syncing, lock })
+    let compressing = compressing.map(|compress| thread("session-pack").spawn(compress));
+    let compressing = compressing.transpose().inspect_err(|_| closing.close())?;
+    Ok(Running { streaming, recording, syncing, compressing, lock })
 }
 
 /// Hands the end of a flow with a streamed body on to the log.

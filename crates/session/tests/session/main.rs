@@ -1,6 +1,9 @@
 //! Sessions on a real disk: what is written reads back, whatever happens in between.
 #![allow(missing_docs, clippy::unwrap_used)] // test code throughout, not only in #[test] functions
 
+mod damage;
+mod python;
+mod segments;
 mod streams;
 mod support;
 
@@ -112,12 +115,25 @@ fn a_changed_body_is_not_given_out() {
     let dir = tempfile::tempdir().unwrap();
     let writer = create(dir.path());
     writer.record(Record::new(opened(1)));
-    writer.record(with_copy(finished(1), b"body", true));
+    writer.record(with_copy(finished(1), &[b'a'; 5000], true));
+    writer.record(Record::new(opened(2)));
+    writer.record(with_copy(finished(2), b"small body", true));
     writer.close();
-    let digest = kept(dir.path(), 1).0.unwrap();
-    let hex = digest.hex();
+    let session = || Session::open(dir.path()).unwrap();
+    let [file, line] = [1, 2].map(|flow| kept(dir.path(), flow).0.unwrap());
+    assert!(session().body(&file).is_ok() && session().body(&line).is_ok());
+    let hex = file.hex();
     fs::write(dir.path().join(format!("bodies/{}/{hex}.bin", &hex[..2])), "bodY").unwrap();
-    assert!(Session::open(dir.path()).unwrap().body(&digest).is_err());
+    assert!(session().body(&file).is_err());
+    // By hand, and so without its check.
+    let log = dir.path().join("log-000001.jsonl");
+    let text = fs::read_to_string(&log).unwrap();
+    let changed = text.lines().find(|line| line.contains("small body")).unwrap();
+    let by_hand = changed.split_once(",\"crc\"").unwrap().0.replace("small", "SMALL") + "}";
+    fs::write(&log, text.replace(changed, &by_hand)).unwrap();
+    let error = session().body(&line).unwrap_err().to_string();
+    assert!(error.contains("was changed"), "{error}");
+    assert_eq!(session().overview().unchecked, 1);
 }
 
 #[test]
@@ -236,7 +252,10 @@ fn a_directory_of_something_else_is_left_alone() {
 fn a_session_removed_while_it_is_written_is_told_and_holds_nobody_up() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("s");
-    let options = Options { sync_every: Duration::from_millis(5), ..Options::default() };
+    let options = Options {
+        sync: consoletap_session::Sync::Every(Duration::from_millis(5)),
+        ..Options::default()
+    };
     let writer = Writer::create(&dir, about(), options, None).unwrap();
     fs::remove_dir_all(&dir).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -250,29 +269,6 @@ fn a_session_removed_while_it_is_written_is_told_and_holds_nobody_up() {
     }
     assert!(writer.close().last_error.is_some());
     assert!(!dir.exists());
-}
-
-#[test]
-fn wherever_the_log_is_cut_the_whole_lines_before_are_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let writer = create(dir.path());
-    let events = sample_of_every_kind();
-    events.iter().cloned().for_each(|event| writer.record(Record::new(event)));
-    writer.close();
-    let log = dir.path().join("log-000001.jsonl");
-    let text = fs::read(&log).unwrap();
-    for end in (0..=text.len()).rev() {
-        File::truncate(&log, end);
-        let whole = text[..end].iter().filter(|&&byte| byte == b'\n').count();
-        assert_eq!(events_of(dir.path()), events[..whole], "cut at {end}");
-    }
-}
-
-struct File;
-impl File {
-    fn truncate(path: &Path, bytes: usize) {
-        fs::File::options().write(true).open(path).unwrap().set_len(bytes as u64).unwrap();
-    }
 }
 
 #[test]
@@ -445,12 +441,17 @@ fn a_writer_can_be_shared_and_closed_twice() {
 #[test]
 fn the_document_of_the_format_shows_what_is_written() {
     let document = include_str!("../../../../docs/session-format.md");
-    for event in sample_of_every_kind() {
-        let line = serde_json::to_string(&event).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let writer = create(dir.path());
+    sample_of_every_kind().into_iter().for_each(|event| writer.record(Record::new(event)));
+    for body in [&b"<?xml version=\"1.0\"?>\n<list/>\n"[..], b"\xff\xfe\0"] {
+        writer.record(with_copy(finished(2), body, true));
+    }
+    writer.close();
+    let log = fs::read_to_string(dir.path().join("log-000001.jsonl")).unwrap();
+    for line in log.lines().filter(|line| !line.starts_with("{\"flow\":2")) {
         assert!(document.contains(&format!("\n{line}\n")), "docs/session-format.md lacks\n{line}");
     }
-    let dir = tempfile::tempdir().unwrap();
-    create(dir.path()).close();
     let about = fs::read_to_string(dir.path().join("session.json")).unwrap();
     assert!(document.contains(&about), "docs/session-format.md lacks\n{about}");
 }

@@ -1,0 +1,120 @@
+//! Compresses segments of the log that are full, in a thread of its own. At every moment there is
+//! one good copy: the plain one is removed last, after the other was read back and is on the
+//! platter.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use zstd::bulk::Compressor;
+
+use crate::disk::{Disk, Opening};
+use crate::layout;
+use crate::space::Space;
+use crate::sync::Syncer;
+
+/// Octets of the log in a frame of their own, so that one line can be read without all before it.
+const FRAME: usize = 1 << 20;
+
+/// zstd's own default: a third of a second for a segment of 64 MiB.
+const LEVEL: i32 = 3;
+
+/// What compresses.
+pub(crate) struct Compression {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) syncer: Arc<Syncer>,
+    pub(crate) space: Arc<Space>,
+    /// Smaller segments stay as they are, for `less` and `jq`.
+    pub(crate) from_bytes: u64,
+}
+
+impl Compression {
+    /// Compresses what comes until nobody sends any more.
+    pub(crate) fn run(&self, segments: &Receiver<PathBuf>) {
+        for segment in segments {
+            if let Err(error) = self.compress(&segment) {
+                tracing::debug!(%error, "{} stays uncompressed", segment.display());
+            }
+        }
+    }
+
+    fn compress(&self, segment: &Path) -> io::Result<()> {
+        let plain = segment.metadata()?.len();
+        if plain < self.from_bytes {
+            return Ok(());
+        }
+        // Whoever syncs must be done with the file before it goes away.
+        self.syncer.sync();
+        let packed = layout::packed(segment);
+        let temporary = packed.with_extension("zst.tmp");
+        let written = self.write(segment, &temporary);
+        let result = written.and_then(|()| {
+            self.disk.rename(&temporary, &packed)?;
+            if let Some(folder) = segment.parent() {
+                self.disk.sync(&File::open(folder)?)?;
+            }
+            self.disk.remove(segment)?;
+            self.space.give_back(plain.saturating_sub(packed.metadata()?.len()));
+            Ok(())
+        });
+        if result.is_err() {
+            // It may not be there; nothing depends on it.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        result
+    }
+
+    fn write(&self, segment: &Path, temporary: &Path) -> io::Result<()> {
+        let mut from = BufReader::with_capacity(1 << 16, File::open(segment)?);
+        let to = self.disk.open(temporary, Opening::Replace)?;
+        let mut compressor = Compressor::new(LEVEL)?;
+        compressor.include_checksum(true)?;
+        let mut lines = Vec::with_capacity(FRAME);
+        loop {
+            lines.clear();
+            (&mut from).take(FRAME as u64).read_to_end(&mut lines)?;
+            if lines.is_empty() {
+                break;
+            }
+            from.read_until(b'\n', &mut lines)?;
+            self.disk.write_all(&to, &compressor.compress(&lines)?)?;
+        }
+        self.disk.sync(&to)?;
+        // What cannot be read back is worth nothing.
+        let mut compare = Compare(BufReader::new(File::open(segment)?));
+        let mut packed = zstd::Decoder::new(File::open(temporary)?)?;
+        io::copy(&mut packed, &mut compare)?;
+        compare.ends()
+    }
+}
+
+/// A writer that wants the same octets as a file has.
+struct Compare(BufReader<File>);
+
+impl Compare {
+    fn ends(mut self) -> io::Result<()> {
+        if self.0.fill_buf()?.is_empty() { Ok(()) } else { Err(differs()) }
+    }
+}
+
+impl io::Write for Compare {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let own = self.0.fill_buf()?;
+        let length = own.len().min(octets.len());
+        if length == 0 || own[..length] != octets[..length] {
+            return Err(differs());
+        }
+        self.0.consume(length);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn differs() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "what was compressed reads back differently")
+}
