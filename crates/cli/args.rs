@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::catalog::CatalogCommand;
 use crate::explain::ExplainArgs;
 use crate::line::legend;
+use crate::quantity::{Size, Span, Store, SyncTime};
 use crate::session;
 use crate::tls::TlsCommand;
 use crate::url::UrlArgs;
@@ -91,6 +92,27 @@ pub(crate) struct RunArgs {
     /// Write no session
     #[arg(long)]
     pub(crate) no_session: bool,
+    /// How much of bodies above 1 MiB is kept: none (and of no other), head, or full [default: head]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) store: Option<Store>,
+    /// When the session is brought to the platter: always, never, or at a time as 1s [default: 1s]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) sync: Option<SyncTime>,
+    /// Keep no more bodies once the session holds so much, as 10GB [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) session_quota: Option<Size>,
+    /// Keep no more bodies with less free space on the disk [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) min_free_disk: Option<Size>,
+    /// Remove sessions older than this when a new one begins, as 30d [default: never]
+    #[arg(long, value_name = "AGE")]
+    pub(crate) retain_age: Option<Span>,
+    /// Remove the oldest sessions beyond so many when a new one begins [default: never]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) retain_count: Option<u32>,
+    /// Remove the oldest sessions when all together hold more [default: never]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) retain_size: Option<Size>,
     /// No line for each flow
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -32,7 +32,7 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
     let views = Views { log: true, json: false, summary: true, verbose: false };
     let place = args.write.map_or(SessionPlace::New, SessionPlace::Folder);
     let options = serde_json::json!({ "demo": true });
-    let recording = Recording::start(&place, options, views, Arc::clone(printer), || {})?;
+    let recording = Recording::start(&place.into(), options, views, Arc::clone(printer), || {})?;
     printer.say(&format!("listening on {proxy}\nA simulated PS4 starts up through it.\n\n"));
 
     let wire = consoletap_proxy::Settings {

@@ -17,6 +17,7 @@ mod line;
 mod live;
 mod look;
 mod progress;
+mod quantity;
 mod recording;
 mod remembered;
 mod rules;

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use consoletap_flow::{Record, Recorder, Timestamp};
 use consoletap_proxy::Seen;
-use consoletap_session::{About, CreateError, Options, Stats, Writer};
+use consoletap_session::{About, CreateError, Options, Removed, Stats, Writer, retain};
 use jiff::tz::TimeZone;
 
-use crate::amounts::count;
+use crate::amounts::{count, size};
 use crate::json::JsonLines;
 use crate::live::{Flows, LiveLog, Observer};
 use crate::look::Ink;
-use crate::settings::{SessionPlace, Views};
+use crate::settings::{Keeping, SessionPlace, Views};
 use crate::terminal::Printer;
 
 /// What keeps and shows the flows of a run.
@@ -36,7 +36,7 @@ enum Keeper {
 impl Recording {
     /// Begins. `broken` is called when nobody reads the JSON lines any more.
     pub(crate) fn start(
-        place: &SessionPlace,
+        keeping: &Keeping,
         options: serde_json::Value,
         views: Views,
         printer: Arc<Printer>,
@@ -59,10 +59,15 @@ impl Recording {
             log: log.as_ref().map(LiveLog::queue),
             json: json.as_ref().map(JsonLines::queue),
         };
-        let keeper = match place {
+        let how = (&options, &keeping.options);
+        let keeper = match &keeping.place {
             SessionPlace::Nowhere => Keeper::Nobody(Arc::new(Unrecorded(Mutex::new(observer())))),
-            SessionPlace::Folder(folder) => Keeper::Session(create(folder, &options, observer())?),
-            SessionPlace::New => Keeper::Session(create_new(&zone, &options, observer)?),
+            SessionPlace::Folder(folder) => Keeper::Session(create(folder, how, observer())?),
+            SessionPlace::New => {
+                let keeper = Keeper::Session(create_new(&zone, how, observer)?);
+                printer.say(&remove_old(&consoletap_session::default_root(), keeping));
+                keeper
+            }
         };
         Ok(Self { printer, views, flows, keeper, log, json })
     }
@@ -162,9 +167,27 @@ fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', r"'\''"))
 }
 
+/// Removes old sessions where that is asked for, and says which.
+fn remove_old(root: &Path, keeping: &Keeping) -> String {
+    let now = Timestamp::from(jiff::Timestamp::now());
+    let mut text = String::new();
+    for Removed { directory, bytes, what } in retain(root, now, &keeping.retention) {
+        let directory = directory.display();
+        let line = match what {
+            Ok(why) => format!("Removed the session {directory} ({}): {why}.\n", size(bytes)),
+            Err(error) => format!("The session {directory} cannot be removed: {error}\n"),
+        };
+        text.push_str(&line);
+    }
+    text
+}
+
+/// What is told in `session.json`, and how the session is written.
+type How<'a> = (&'a serde_json::Value, &'a Options);
+
 fn create(
     folder: &Path,
-    options: &serde_json::Value,
+    (options, how): How<'_>,
     mut observer: Observer,
 ) -> Result<Arc<Writer>, CreateError> {
     let about = About {
@@ -174,13 +197,13 @@ fn create(
         options: options.clone(),
     };
     let see = Box::new(move |event| observer.see(event));
-    Writer::create(folder, about, Options::default(), Some(see)).map(Arc::new)
+    Writer::create(folder, about, how.clone(), Some(see)).map(Arc::new)
 }
 
 /// A session named by the time. A second one in the same second gets a number.
 fn create_new(
     zone: &TimeZone,
-    options: &serde_json::Value,
+    how: How<'_>,
     observer: impl Fn() -> Observer,
 ) -> anyhow::Result<Arc<Writer>> {
     let now = jiff::Timestamp::now().to_zoned_datetime(zone.clone());
@@ -191,7 +214,7 @@ fn create_new(
         if folder.exists() {
             continue;
         }
-        match create(&folder, options, observer()) {
+        match create(&folder, how, observer()) {
             Err(CreateError::InUse { .. }) => {}
             result => {
                 let advice = "name another folder with --write, or use --no-session";
@@ -237,7 +260,8 @@ mod tests {
         let (data, people) = (Paper::default(), Paper::default());
         let printer = Printer::new(Box::new(data.clone()), Box::new(people.clone()), false);
         let options = serde_json::Value::Null;
-        let recording = Recording::start(place, options, ALL, Arc::new(printer), || {}).unwrap();
+        let keeping = place.clone().into();
+        let recording = Recording::start(&keeping, options, ALL, Arc::new(printer), || {}).unwrap();
         (recording, data, people)
     }
 
@@ -289,7 +313,7 @@ mod tests {
         let (_first, ..) = start(&place);
         let printer = Printer::new(Box::new(io::sink()), Box::new(io::sink()), false);
         let second =
-            Recording::start(&place, serde_json::Value::Null, ALL, Arc::new(printer), || {});
+            Recording::start(&place.into(), serde_json::Value::Null, ALL, Arc::new(printer), || {});
         let Err(error) = second else { panic!("two writers") };
         assert!(error.to_string().contains("another consoletap"), "{error}");
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use consoletap_catalog::Catalog;
-use consoletap_proxy::{Keep, Listener, Parts, Proxy, TlsParts};
+use consoletap_proxy::{Listener, Parts, Proxy, TlsParts};
 use consoletap_rules::Rules;
 use consoletap_tls::{Interceptor, Learned, Trust};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -77,12 +77,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
     )?;
     printer.say(&greeting(&settings, &tls, &recording, listen, printer));
 
-    let mut wire =
-        consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
-    if recording.directory().is_none() {
-        // Bodies that nobody keeps need not be copied, nor hashed.
-        wire.keep = Keep { whole: 0, prefix: 0, full: false };
-    }
+    let wire = consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
     let parts = Parts {
         catalog: Arc::new(catalog),
         rules: Arc::new(rules),
@@ -169,6 +164,7 @@ fn options(settings: &Settings) -> serde_json::Value {
         "rules": settings.rules,
         "keep-whole": wire.keep.whole,
         "keep-prefix": wire.keep.prefix,
+        "keep-full": wire.keep.full,
     })
 }
 

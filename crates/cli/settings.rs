@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use consoletap_proxy::TlsPolicy;
+use consoletap_proxy::{Keep, TlsPolicy};
+use consoletap_session::{Options, Retention};
 use consoletap_tls::{LEGACY_AVAILABLE, TrustSettings};
 
 use crate::args::RunArgs;
 use crate::certs::CaPlace;
 use crate::exit::Usage;
+use crate::quantity::{Size, Span, Store, SyncTime};
 use crate::settings_file;
 
 /// What a run does.
@@ -17,7 +19,7 @@ pub(crate) struct Settings {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// What to keep.
-    pub(crate) session: SessionPlace,
+    pub(crate) session: Keeping,
     /// What to show.
     pub(crate) views: Views,
     /// The wire.
@@ -32,6 +34,24 @@ pub(crate) struct Settings {
     pub(crate) rules: Vec<String>,
     /// Folders of tables.
     pub(crate) catalog: Vec<PathBuf>,
+}
+
+/// The session of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeping {
+    /// Where it goes.
+    pub(crate) place: SessionPlace,
+    /// How it is written.
+    pub(crate) options: Options,
+    /// Which old ones may stay beside a new one.
+    pub(crate) retention: Retention,
+}
+
+impl From<SessionPlace> for Keeping {
+    /// As it is where nothing is set.
+    fn from(place: SessionPlace) -> Self {
+        Self { place, options: Options::default(), retention: Retention::default() }
+    }
 }
 
 /// Where the session goes.
@@ -80,10 +100,13 @@ impl Settings {
     fn of(args: RunArgs) -> Self {
         let host = args.listen_host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let port = args.port.unwrap_or(consoletap_proxy::DEFAULT_LISTEN.port());
-        let session = match args.write {
-            _ if args.no_session => SessionPlace::Nowhere,
-            Some(folder) => SessionPlace::Folder(folder),
-            None => SessionPlace::New,
+        let session = Keeping::of(&args);
+        let keep = match (&session.place, args.store) {
+            // Bodies that nobody keeps need not be copied, nor hashed.
+            (SessionPlace::Nowhere, _) | (_, Some(Store::None)) => {
+                Keep { whole: 0, prefix: 0, full: false }
+            }
+            (_, store) => Keep { full: store == Some(Store::Full), ..Keep::default() },
         };
         let views = Views {
             // Standard error stays readable beside JSON lines, unless it is asked for.
@@ -108,6 +131,7 @@ impl Settings {
                 force: args.force,
                 legacy: args.legacy_tls,
             },
+            keep,
             ..consoletap_proxy::Settings::default()
         };
         let trust =
@@ -136,6 +160,29 @@ impl Settings {
     }
 }
 
+impl Keeping {
+    fn of(args: &RunArgs) -> Self {
+        let place = match &args.write {
+            _ if args.no_session => SessionPlace::Nowhere,
+            Some(folder) => SessionPlace::Folder(folder.clone()),
+            None => SessionPlace::New,
+        };
+        let usual = Options::default();
+        let options = Options {
+            sync: args.sync.map_or(usual.sync, |SyncTime(sync)| sync),
+            quota: args.session_quota.map(|Size(octets)| octets),
+            min_free_disk: args.min_free_disk.map_or(usual.min_free_disk, |Size(octets)| octets),
+            ..usual
+        };
+        let retention = Retention {
+            age: args.retain_age.map(|Span(age)| age),
+            count: args.retain_count.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+            bytes: args.retain_size.map(|Size(octets)| octets),
+        };
+        Self { place, options, retention }
+    }
+}
+
 impl RunArgs {
     /// What one option alone cannot tell.
     fn check(&self) -> Result<(), Usage> {
@@ -161,6 +208,13 @@ impl RunArgs {
             listen_host: self.listen_host.or(below.listen_host),
             write: if session_typed { self.write } else { below.write },
             no_session: if session_typed { self.no_session } else { below.no_session },
+            store: self.store.or(below.store),
+            sync: self.sync.or(below.sync),
+            session_quota: self.session_quota.or(below.session_quota),
+            min_free_disk: self.min_free_disk.or(below.min_free_disk),
+            retain_age: self.retain_age.or(below.retain_age),
+            retain_count: self.retain_count.or(below.retain_count),
+            retain_size: self.retain_size.or(below.retain_size),
             quiet: self.quiet || below.quiet,
             verbose: self.verbose || below.verbose,
             json: self.json || below.json,
@@ -244,7 +298,7 @@ mod tests {
         let settings = Settings::of(typed.over(below));
         assert_eq!(settings.listen.to_string(), "0.0.0.0:9000");
         assert_eq!(settings.rules, ["mine.toml", "firmware-guard", "other"]);
-        assert_eq!(settings.session, SessionPlace::Nowhere);
+        assert_eq!(settings.session.place, SessionPlace::Nowhere);
         assert!(!settings.views.log);
     }
 
@@ -252,14 +306,14 @@ mod tests {
     fn a_folder_that_is_typed_wins_over_no_session() {
         let typed = RunArgs { write: Some("here".into()), ..RunArgs::default() };
         let settings = Settings::of(typed.over(written("no-session = true")));
-        assert_eq!(settings.session, SessionPlace::Folder("here".into()));
+        assert_eq!(settings.session.place, SessionPlace::Folder("here".into()));
     }
 
     #[test]
     fn without_anything_a_new_session_and_a_log() {
         let settings = Settings::of(RunArgs::default());
         assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
-        assert_eq!(settings.session, SessionPlace::New);
+        assert_eq!(settings.session.place, SessionPlace::New);
         assert!(settings.views.log && settings.views.summary && !settings.intercepts());
     }
 

@@ -12,9 +12,10 @@ use toml::de::{DeTable, DeValue};
 
 use crate::amounts;
 use crate::args::{RunArgs, network};
+use crate::quantity::Size;
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 30] = [
     "allow",
     "block-tls",
     "ca-cert",
@@ -29,11 +30,18 @@ const KEYS: [&str; 23] = [
     "legacy-tls",
     "listen-host",
     "max-held-body",
+    "min-free-disk",
     "no-session",
     "port",
     "quiet",
     "resolve",
+    "retain-age",
+    "retain-count",
+    "retain-size",
     "rules",
+    "session-quota",
+    "store",
+    "sync",
     "tunnel",
     "upstream-ca",
     "verbose",
@@ -99,6 +107,17 @@ impl Reader<'_> {
             }
             "write" => args.write = Some(self.path(key, value)?),
             "no-session" => args.no_session = self.switch(key, value)?,
+            "store" => {
+                args.store = Some(self.parsed(key, value, "\"none\", \"head\" or \"full\"")?);
+            }
+            "sync" => {
+                args.sync = Some(self.parsed(key, value, "\"always\", \"never\" or \"1s\"")?);
+            }
+            "session-quota" => args.session_quota = Some(self.size(key, value)?),
+            "min-free-disk" => args.min_free_disk = Some(self.size(key, value)?),
+            "retain-age" => args.retain_age = Some(self.parsed(key, value, "a time as \"30d\"")?),
+            "retain-count" => args.retain_count = Some(self.count(key, value)?),
+            "retain-size" => args.retain_size = Some(self.size(key, value)?),
             "quiet" => args.quiet = self.switch(key, value)?,
             "verbose" => args.verbose = self.switch(key, value)?,
             "json" => args.json = self.switch(key, value)?,
@@ -137,6 +156,17 @@ impl Reader<'_> {
         number
             .and_then(|integer| integer.as_str().replace('_', "").parse().ok())
             .ok_or_else(|| self.wrong("port", value, "a number from 0 to 65535"))
+    }
+
+    fn size(&self, key: &str, value: &Value<'_>) -> Result<Size, FileError> {
+        self.parsed(key, value, "a size as \"10GB\"")
+    }
+
+    fn count(&self, key: &str, value: &Value<'_>) -> Result<u32, FileError> {
+        let number = value.get_ref().as_integer().filter(|integer| integer.radix() == 10);
+        number
+            .and_then(|integer| integer.as_str().replace('_', "").parse().ok())
+            .ok_or_else(|| self.wrong(key, value, "a whole number"))
     }
 
     fn switch(&self, key: &str, value: &Value<'_>) -> Result<bool, FileError> {
