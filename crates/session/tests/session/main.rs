@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)] // test code throughout, not only in #[test] functions
 
 mod damage;
+mod downloads;
 mod python;
 mod segments;
 mod streams;
