@@ -13,6 +13,7 @@ mod end_to_end {
     mod certs;
     mod crash;
     mod demo;
+    mod downloads;
     mod explain;
     mod full_disk;
     mod http;

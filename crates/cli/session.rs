@@ -1,7 +1,9 @@
 //! `consoletap session …`: what was recorded, read back. A command a file.
 
+mod downloads;
 mod flow_page;
 mod list;
+mod save;
 mod show;
 mod tls_page;
 mod wanted;
@@ -19,6 +21,10 @@ pub(crate) enum Command {
     List(list::Args),
     /// Show the flows of a session, or one flow in full
     Show(show::Args),
+    /// List the files that were fetched in pieces: how much of each, how fast, and whether it is right
+    Downloads(downloads::Args),
+    /// Write the body of an answer, or a whole download, to a file
+    Save(save::Args),
 }
 
 /// Runs the command.
@@ -30,6 +36,8 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<()> {
     let remarks = match command {
         Command::List(args) => list::run(&args, &look, &zone, &mut out)?,
         Command::Show(args) => show::run(&args, &look, &zone, &mut out)?,
+        Command::Downloads(args) => downloads::run(&args, &look, &mut out)?,
+        Command::Save(args) => save::run(&args)?,
     };
     out.flush()?;
     printer.say(&remarks);

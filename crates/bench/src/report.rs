@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::load::{Metric, Mode};
 use crate::subject::Subject;
-use goal::verdict;
+use goal::{Reached, verdict};
 
 mod goal;
 
@@ -81,8 +81,8 @@ impl Report {
     pub(crate) fn table(&self) -> String {
         let mut table = format!("{}; medians of {} round(s).\n\n", self.machine, self.rounds);
         table.push_str(
-            "| mode | figure | direct | bare relay | consoletap | ÷ relay | goal | reached |\n\
-             |---|---|---:|---:|---:|---:|---|---|\n",
+            "| mode | figure | direct | bare relay | consoletap | ÷ relay | no session | ÷ no session | goal | reached |\n\
+             |---|---|---:|---:|---:|---:|---:|---:|---|---|\n",
         );
         let mut rows: Vec<(Mode, Metric)> = self
             .measurements
@@ -102,28 +102,35 @@ impl Report {
 
     fn row(&self, table: &mut String, mode: Mode, metric: Metric) {
         let median_of = |subject| self.median_of(mode, subject, metric);
-        let (direct, relay, consoletap) =
-            (median_of(Subject::Direct), median_of(Subject::Relay), median_of(Subject::Consoletap));
+        let subjects = [Subject::Direct, Subject::Relay, Subject::Consoletap, Subject::Unrecorded];
+        let figures = subjects.map(median_of);
+        let [direct, relay, consoletap, unrecorded] = figures;
         // Rows of zeros say nothing.
-        if metric == Metric::Errors
-            && [direct, relay, consoletap].into_iter().flatten().all(|errors| errors == 0.0)
-        {
+        if metric == Metric::Errors && figures.into_iter().flatten().all(|errors| errors == 0.0) {
             return;
         }
-        let ratio = self.ratio(mode, metric, Subject::Relay);
+        let to_relay = self.ratio(mode, metric, Subject::Relay);
+        let to_unrecorded = self.ratio(mode, metric, Subject::Unrecorded);
         let to_direct = self.ratio(mode, metric, Subject::Direct);
+        let times = |ratio: Option<f64>| ratio.map(|it| format!("{it:.2}")).unwrap_or_default();
         let goal = mode.goal(metric);
         // Writing to a String cannot fail.
         let _ = writeln!(
             table,
-            "| {mode} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {mode} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             metric.label(mode),
             shown(direct),
             shown(relay),
             shown(consoletap),
-            ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
+            times(to_relay),
+            unrecorded.map(|it| shown(Some(it))).unwrap_or_default(),
+            times(to_unrecorded),
             goal.map(|goal| goal.to_string()).unwrap_or_default(),
-            goal.and_then(|goal| verdict(goal, consoletap, ratio, to_direct)).unwrap_or_default(),
+            goal.and_then(|goal| verdict(
+                goal,
+                Reached { figure: consoletap, to_relay, to_unrecorded, to_direct }
+            ))
+            .unwrap_or_default(),
         );
     }
 
@@ -233,13 +240,21 @@ mod tests {
         let metric = Metric::AddedMedianUs;
         let ratio = report.ratio(Mode::PlainLatency, metric, Subject::Relay).unwrap();
         assert!((ratio - 1.2).abs() < 1e-9, "{ratio}");
-        assert!(report.table().contains("| 1.20 | ≤ 1.3 × relay | yes |"), "{}", report.table());
+        assert!(
+            report.table().contains("| 1.20 |  |  | ≤ 1.3 × relay | yes |"),
+            "{}",
+            report.table()
+        );
     }
 
     #[test]
     fn a_goal_missed_says_no() {
         let report = report(&[(100.0, 200.0, 250.0)]);
-        assert!(report.table().contains("| 1.50 | ≤ 1.3 × relay | **no** |"), "{}", report.table());
+        assert!(
+            report.table().contains("| 1.50 |  |  | ≤ 1.3 × relay | **no** |"),
+            "{}",
+            report.table()
+        );
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) enum Subject {
     Direct,
     Relay,
     Consoletap,
+    /// consoletap without a session: what is left is what recording costs.
+    Unrecorded,
 }
 
 /// What the proxy does with TLS.
@@ -79,7 +81,9 @@ impl Workbench {
     /// Those that can be measured here.
     pub(crate) fn subjects(&self) -> Vec<Subject> {
         let mut subjects = vec![Subject::Direct, Subject::Relay];
-        subjects.extend(self.consoletap.as_ref().map(|_| Subject::Consoletap));
+        if self.consoletap.is_some() {
+            subjects.extend([Subject::Consoletap, Subject::Unrecorded]);
+        }
         subjects
     }
 
@@ -148,11 +152,15 @@ impl Workbench {
                 }
                 command
             }
-            Subject::Consoletap => {
+            Subject::Consoletap | Subject::Unrecorded => {
                 let program = self.consoletap.as_ref().context("no consoletap to measure")?;
                 let mut command = Command::new(program);
                 command.arg("run").arg(format!("--port={port}")).arg("--listen-host=127.0.0.1");
-                command.arg("-w").arg(self.session()).arg("--certs").arg(self.certificates());
+                match subject {
+                    Subject::Unrecorded => command.arg("--no-session"),
+                    _ => command.arg("-w").arg(self.session()),
+                };
+                command.arg("--certs").arg(self.certificates());
                 command.arg("--upstream-ca").arg(&self.origin_authority.certificate);
                 command.arg(format!("--resolve=*={origin}"));
                 if tls == TlsHandling::Intercept {
@@ -193,7 +201,7 @@ impl Workbench {
                 Some(self.origin_authority.certificate.clone())
             }
             (Subject::Relay, _) => Some(self.relay_authority.certificate.clone()),
-            (Subject::Consoletap, _) => {
+            (Subject::Consoletap | Subject::Unrecorded, _) => {
                 let file = self.certificates().join("ca.pem");
                 await_certificate(&file)?;
                 Some(file)

@@ -11,6 +11,7 @@ use super::support::{about, exchange, finished, opened, sample_of_every_kind};
 use super::with_copy;
 
 /// What it says of a session; nothing where there is no Python.
+#[allow(clippy::print_stderr)] // a test that is skipped says so
 fn read(dir: &Path) -> Option<Output> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/read_session.py");
     match Command::new("python3").arg(script).arg(dir).output() {
