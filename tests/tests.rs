@@ -13,6 +13,7 @@ mod end_to_end {
     mod certs;
     mod crash;
     mod demo;
+    mod documents;
     mod downloads;
     mod explain;
     mod full_disk;
@@ -26,5 +27,6 @@ mod end_to_end {
     mod stop;
     mod transfers;
     mod tunnel;
+    mod unknown;
     mod websocket;
 }

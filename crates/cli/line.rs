@@ -4,7 +4,9 @@
 //! The host and the status are never cut. Where the line is too long, first the path gives way,
 //! then the rungs of [`LADDER`] are climbed.
 
-use consoletap_flow::{Effect, Flow, Kind, Scheme, Side, State, Target, TlsAction};
+use consoletap_flow::{
+    DocumentSummary, Effect, Flow, Kind, Scheme, Side, State, Target, TlsAction,
+};
 use jiff::tz::TimeZone;
 
 use crate::amounts::{short_duration, short_size};
@@ -74,7 +76,7 @@ impl Line<'_> {
             .unwrap_or_else(|| cells.lay_out(&LADDER[LADDER.len() - 1], 1, look))
     }
 
-    /// Why it failed, what rules did, what else to know.
+    /// Why it failed, what rules did, what the body is, what else to know.
     fn remarks(&self, look: &Look) -> Vec<(Ink, String)> {
         let flow = self.flow;
         let failure = flow.finished.as_ref().and_then(|finished| finished.failure.as_ref());
@@ -101,8 +103,17 @@ impl Line<'_> {
         let because = passed_on.map(|verdict| &verdict.because);
         let notes = because.into_iter().chain(&flow.notes);
         let notes = notes.map(|note| (Ink::Dim, format!("- {}", clean(note, look))));
-        failure.into_iter().chain(rules).chain(notes).collect()
+        let document = flow
+            .document
+            .as_ref()
+            .map(|document| (Ink::Plain, format!("= {}", clean(&told(document), look))));
+        failure.into_iter().chain(rules).chain(document).chain(notes).collect()
     }
+}
+
+/// `update-list: offers 5.05, region us`
+pub(crate) fn told(document: &DocumentSummary) -> String {
+    format!("{}: {}", document.format, document.summary)
 }
 
 /// Remarks stand below the client.

@@ -6,6 +6,7 @@ mod list;
 mod save;
 mod show;
 mod tls_page;
+mod unknown;
 mod wanted;
 
 use std::io::{BufWriter, Write as _};
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Downloads(downloads::Args),
     /// Write the body of an answer, or a whole download, to a file
     Save(save::Args),
+    /// List what no row of the catalog explains, ready to be contributed
+    Unknown(unknown::Args),
 }
 
 /// Runs the command.
@@ -38,6 +41,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Show(args) => show::run(&args, &look, &zone, &mut out)?,
         Command::Downloads(args) => downloads::run(&args, &look, &mut out)?,
         Command::Save(args) => save::run(&args)?,
+        Command::Unknown(args) => unknown::run(&args, &mut out)?,
     };
     out.flush()?;
     printer.say(&remarks);

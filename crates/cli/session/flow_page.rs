@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::amounts::{short_duration, size};
 use crate::escape::{escape, escape_octets};
-use crate::line::address;
+use crate::line::{address, told};
 use crate::look::{Ink, Look};
 use crate::secrets::{MASK, is_secret_header, mask_json, mask_pairs, mask_path};
 
@@ -105,6 +105,9 @@ impl FlowPage<'_> {
         }
         for hit in &flow.rules {
             row("rule", &clean(&format!("{}: {}", hit.name, hit.did)));
+        }
+        if let Some(document) = &flow.document {
+            row("document", &clean(&told(document)));
         }
         for note in &flow.notes {
             row("note", &clean(note));

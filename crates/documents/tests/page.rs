@@ -31,6 +31,28 @@ fn the_page_lists_every_format() {
 }
 
 #[test]
+fn the_lines_of_the_page_are_what_is_said_of_the_samples() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/");
+    let said = |name: &str| {
+        let bytes = std::fs::read(format!("{samples}{name}")).unwrap();
+        let hint = match name {
+            "no-such-key.xml" => Some(Format::TitleUpdate),
+            "icst.txt" => Some(Format::ConnectionTest),
+            _ => None,
+        };
+        Document::recognise(hint, &bytes).unwrap().summary()
+    };
+    let (_, table) = PAGE.split_once("| sample | line |\n|---|---|\n").unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 16);
+    for row in rows {
+        let name = row.split('`').nth(1).unwrap();
+        assert_eq!(row, format!("| `{name}` | {} |", said(name)));
+    }
+    assert!(PAGE.contains(&format!("\n         = update-list: {}\n", said("ps4-updatelist.xml"))));
+}
+
+#[test]
 fn the_error_of_the_page_is_what_is_said() {
     let cut = "<?xml version=\"1.0\" ?>\n<update_data_list>\n  <region id=\"us\"><system_pup version=\"05.050.000\" label=\"5.05\"/>                 \n";
     let error = Document::recognise(Some(Format::UpdateList), cut.as_bytes()).unwrap_err();

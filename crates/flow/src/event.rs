@@ -59,6 +59,8 @@ pub enum Happening {
     },
     /// Something a person should know about this flow.
     Note(String),
+    /// The body of the answer is a document whose format is known.
+    Document(DocumentSummary),
     /// The flow is over.
     Finished(Box<Finished>),
 }
@@ -106,6 +108,15 @@ pub struct RuleHit {
     pub did: String,
     /// How the row is marked for it.
     pub effect: Effect,
+}
+
+/// What the body of an answer is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentSummary {
+    /// The name of its format, as `update-list`.
+    pub format: String,
+    /// What it says, in one line.
+    pub summary: String,
 }
 
 /// What a rule's action means for the row.

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    CertificateFacts, Classification, Client, ClientHelloFacts, Event, Finished, FlowId, Happening,
-    Kind, RequestHead, ResponseHead, RuleHit, ServerHelloFacts, State, Target, Timestamp, Verdict,
+    CertificateFacts, Classification, Client, ClientHelloFacts, DocumentSummary, Event, Finished,
+    FlowId, Happening, Kind, RequestHead, ResponseHead, RuleHit, ServerHelloFacts, State, Target,
+    Timestamp, Verdict,
 };
 
 /// Everything known of one flow.
@@ -51,6 +52,8 @@ pub struct Flow {
     pub rules: Vec<RuleHit>,
     /// What a person should know about it.
     pub notes: Vec<String>,
+    /// What the body of its answer is, where the format is known.
+    pub document: Option<DocumentSummary>,
     /// How it ended.
     pub finished: Option<Finished>,
 }
@@ -81,6 +84,7 @@ impl Flow {
             response_bytes: 0,
             rules: Vec::new(),
             notes: Vec::new(),
+            document: None,
             finished: None,
         })
     }
@@ -115,6 +119,7 @@ impl Flow {
                 self.response_bytes = response_bytes;
             }
             Happening::Note(note) => self.notes.push(note),
+            Happening::Document(document) => self.document = Some(document),
             Happening::Finished(finished) => {
                 self.request_bytes = finished.request_body.bytes;
                 self.response_bytes = finished.response_body.bytes;

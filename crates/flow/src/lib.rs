@@ -27,7 +27,7 @@ pub use classification::{
     Category, Classification, Details, EntryId, Environment, Platform, Platforms, UnknownPlatform,
 };
 pub use client::Client;
-pub use event::{Effect, Event, Finished, Happening, Hello, Opened, RuleHit};
+pub use event::{DocumentSummary, Effect, Event, Finished, Happening, Hello, Opened, RuleHit};
 pub use failure::{Failure, Side};
 pub use flow::Flow;
 pub use glob::{HostGlob, InvalidGlob};

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Category, CertificateFacts, ClientHelloFacts, EntryId, Flow, FlowId, Platforms, Resumption,
-    ServerHelloFacts, Timestamp, Verdict, group_name, signature_name, suite_name, version_name,
+    Category, CertificateFacts, ClientHelloFacts, DocumentSummary, EntryId, Flow, FlowId,
+    Platforms, Resumption, ServerHelloFacts, Timestamp, Verdict, group_name, signature_name,
+    suite_name, version_name,
 };
 
 /// What a flow is.
@@ -79,6 +80,9 @@ pub struct Summary<'a> {
     pub duration_ms: f64,
     /// The rules that acted.
     pub rules: Vec<&'a str>,
+    /// What the body of the answer is, where its format is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<&'a DocumentSummary>,
     /// Whether TLS was opened with our certificate; given for tunnels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intercepted: Option<bool>,
@@ -227,6 +231,7 @@ impl Flow {
             response_bytes: self.response_bytes,
             duration_ms: self.latest.since(self.started).as_micros() as f64 / 1000.0,
             rules: self.rules.iter().map(|hit| hit.name.as_str()).collect(),
+            document: self.document.as_ref(),
             intercepted: matches!(self.kind, Kind::Tunnel | Kind::TlsFailure)
                 .then_some(self.intercepted),
             tunnel: self.tunnel,

@@ -31,6 +31,7 @@ mod accept;
 mod client;
 mod connect;
 mod console;
+mod describe;
 mod dial;
 mod exchange;
 mod headers;

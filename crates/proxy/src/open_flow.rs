@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::describe::Expected;
 use crate::shared::Shared;
 use crate::tap::Tap;
 
@@ -33,6 +34,8 @@ pub(crate) struct OpenFlow {
     pub(crate) response: Tap,
     pub(crate) timings: Timings,
     pub(crate) server: Option<SocketAddr>,
+    /// What the head of the answer lets expect of its body.
+    pub(crate) document: Option<Expected>,
     busy: bool,
     finished: bool,
 }
@@ -73,6 +76,7 @@ impl OpenFlow {
             response: Tap::new(keep),
             timings: Timings::default(),
             server: None,
+            document: None,
             busy: true,
             finished: false,
         };
@@ -150,6 +154,15 @@ impl OpenFlow {
         self.rest();
         let (request_body, request_copy) = self.request.take();
         let (response_body, response_copy) = self.response.take();
+        if let Some(expected) = self.document.take() {
+            let copy = response_copy.as_ref();
+            // Without a copy the body was empty, or nothing is kept.
+            let octets = copy.map_or(&[][..], |copy| &copy.octets);
+            let whole = copy.map_or(response_body.bytes == 0, |copy| copy.whole);
+            if let Some(told) = expected.describe(octets, whole, state) {
+                self.log.tell(told);
+            }
+        }
         let happening = Happening::Finished(Box::new(Finished {
             state,
             failure,

@@ -217,6 +217,11 @@ impl Coding {
     }
 }
 
+/// Unpacks gzip up to `cap` octets.
+pub(crate) fn gunzip(packed: &[u8], cap: usize) -> Result<Vec<u8>, String> {
+    Coding::Gzip.undo(packed, cap)
+}
+
 fn unpack(decoder: impl Read, cap: usize, name: &str) -> Result<Vec<u8>, String> {
     let mut plain = Vec::new();
     let bound = cap as u64 + 1;

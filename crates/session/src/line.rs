@@ -163,7 +163,7 @@ fn parse_other(line: &[u8], error: serde_json::Error) -> Result<Entry, serde_jso
 pub(crate) const BODY: &[u8] = b"{\"body\":{\"sha256\":\"";
 
 /// The kinds of events of format 1. What is not here was written by a later version.
-pub(crate) const KINDS: [&str; 11] = [
+pub(crate) const KINDS: [&str; 14] = [
     "opened",
     "hello",
     "server-hello",
@@ -174,6 +174,9 @@ pub(crate) const KINDS: [&str; 11] = [
     "response",
     "progress",
     "note",
+    "certificate",
+    "policy",
+    "document",
     "finished",
 ];
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use consoletap_flow::{Headers, ResponseHead, Timings, Version};
 use tokio::time::{Instant, timeout};
 
+use crate::describe::Expected;
 use crate::dial::micros;
 use crate::exchange::Inlet;
 use crate::exchange::outlet::Outlet;
@@ -22,6 +23,7 @@ pub(super) struct Download<'d, 'c> {
     pub(super) request: &'d Request<'d>,
     pub(super) upgrade: Option<&'d str>,
     pub(super) timings: &'d mut Timings,
+    pub(super) document: &'d mut Option<Expected>,
     pub(super) progress: &'d Progress,
     pub(super) out: Outlet<'d, 'c>,
 }
@@ -188,6 +190,9 @@ impl Download<'_, '_> {
         if decision.edits_headers() {
             let acted = decision.edit_answer(&mut fields, &self.request.context(self.inlet));
             self.out.log.acted(acted);
+        }
+        if !self.request.is_head() {
+            *self.document = Expected::of(&self.request.classification, status, &fields);
         }
         self.out.head(status, reason, fields, framing)
     }

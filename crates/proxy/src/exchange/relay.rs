@@ -110,7 +110,9 @@ impl Exchange<'_, '_> {
     ) -> Ending {
         let progress = Progress::default();
         let idle = self.inlet.shared.settings.deadlines.idle;
-        let OpenFlow { log, request: request_tap, response: response_tap, timings, .. } = self.flow;
+        let OpenFlow {
+            log, request: request_tap, response: response_tap, timings, document, ..
+        } = self.flow;
         let bodiless = self.source.is_done();
         progress.request_done.store(bodiless, Ordering::Relaxed);
         if bodiless && into.flush().await.is_err() && may_be_stale {
@@ -121,6 +123,7 @@ impl Exchange<'_, '_> {
             request: self.request,
             upgrade: self.upgrade,
             timings,
+            document,
             progress: &progress,
             out: Outlet {
                 answer: self.answer,

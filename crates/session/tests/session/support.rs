@@ -2,10 +2,10 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use consoletap_flow::{
-    BodySummary, CertificateFacts, Classification, Client, ClientHelloFacts, ConnectionId, Effect,
-    Event, Failure, Finished, FlowId, Happening, Header, Headers, Hello, Kind, Opened, RequestHead,
-    ResponseHead, Resumption, RuleHit, ServerHelloFacts, Side, State, Target, Timestamp, Timings,
-    TlsAction, Verdict, Version,
+    BodySummary, CertificateFacts, Classification, Client, ClientHelloFacts, ConnectionId,
+    DocumentSummary, Effect, Event, Failure, Finished, FlowId, Happening, Header, Headers, Hello,
+    Kind, Opened, RequestHead, ResponseHead, Resumption, RuleHit, ServerHelloFacts, Side, State,
+    Target, Timestamp, Timings, TlsAction, Verdict, Version,
 };
 use consoletap_session::About;
 
@@ -84,6 +84,10 @@ pub fn sample_of_every_kind() -> Vec<Event> {
             action: TlsAction::Tunnel,
             because: "this console refused our certificate before".to_owned(),
         })),
+        Happening::Document(DocumentSummary {
+            format: "update-list".to_owned(),
+            summary: "offers 5.05 (forced 4.55), region us".to_owned(),
+        }),
         Happening::Finished(Box::new(failed)),
     ]
     .into_iter()
