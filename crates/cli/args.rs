@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 use consoletap_flow::HostGlob;
 use consoletap_proxy::{Redirect, TlsPick};
+use consoletap_tls::{ClientCertificate, ExtraRoots};
 use ipnet::IpNet;
 
 use crate::catalog::CatalogCommand;
@@ -146,9 +147,17 @@ pub(crate) struct RunArgs {
         default_missing_value = "*"
     )]
     pub(crate) insecure_upstream: Vec<HostGlob>,
-    /// Believe servers under the certificates in this PEM file, too (repeatable)
+    /// Believe servers under the certificates in this PEM file, too, or some of them alone
+    /// (repeatable)
+    #[arg(long, value_name = "[HOST-GLOB=]FILE")]
+    pub(crate) upstream_ca: Vec<ExtraRoots>,
+    /// Show these servers a client certificate, PEM or P12 (repeatable); SECOND is a file with the
+    /// password of a P12 or the key of a PEM
+    #[arg(long, value_name = "HOST-GLOB=FILE[:SECOND]")]
+    pub(crate) client_cert: Vec<ClientCertificate>,
+    /// Write the secrets of TLS to this file, for Wireshark (SSLKEYLOGFILE does the same)
     #[arg(long, value_name = "FILE")]
-    pub(crate) upstream_ca: Vec<PathBuf>,
+    pub(crate) key_log: Option<PathBuf>,
     /// The folder of the CA: ca.pem and its key
     #[arg(long, value_name = "DIR")]
     pub(crate) certs: Option<PathBuf>,

@@ -10,8 +10,9 @@ use anyhow::Context as _;
 use consoletap_catalog::Catalog;
 use consoletap_proxy::{Listener, Parts, Proxy, TlsParts};
 use consoletap_rules::Rules;
-use consoletap_tls::{Interceptor, Learned, Trust};
+use consoletap_tls::{Interceptor, KeyLogFile, Learned, Trust, TrustSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::KeyLog;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -94,8 +95,21 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
 /// Our certificates and what we believe. A CA that cannot be made matters only where TLS is to be
 /// opened.
 fn tls(settings: &Settings) -> anyhow::Result<TlsParts> {
-    let trust = Arc::new(Trust::new(&settings.trust).map_err(Usage::new)?);
-    let authority = settings.ca.authority().and_then(Interceptor::new);
+    let key_log: Option<Arc<dyn KeyLog>> = match &settings.key_log {
+        Some(path) => {
+            let file = KeyLogFile::open(path)
+                .with_context(|| format!("cannot write the key log {}", path.display()))?;
+            Some(Arc::new(file))
+        }
+        None => None,
+    };
+    let trust = TrustSettings { key_log: key_log.clone(), ..settings.trust.clone() };
+    let trust = Arc::new(Trust::new(&trust).map_err(Usage::new)?);
+    let with_key_log = |interceptor: Interceptor| match key_log {
+        Some(key_log) => interceptor.with_key_log(key_log),
+        None => interceptor,
+    };
+    let authority = settings.ca.authority().and_then(Interceptor::new).map(with_key_log);
     let interceptor = match authority {
         Ok(interceptor) => Some(Arc::new(interceptor)),
         Err(error) if settings.intercepts() || is_own(settings) => return Err(error.into()),
@@ -141,6 +155,12 @@ fn greeting(
         let file = settings.ca.certificate();
         text.push_str(&format!("TLS is opened; the certificate to trust: {}\n", file.display()));
     }
+    if let Some(path) = &settings.key_log {
+        text.push_str(&format!(
+            "SECRETS ARE WRITTEN: whoever has {} can read all TLS that is opened in this run\n",
+            path.display()
+        ));
+    }
     text.push_str("Stop with Ctrl-C.\n");
     text
 }
@@ -160,6 +180,9 @@ fn options(settings: &Settings) -> serde_json::Value {
         "force": wire.tls.force,
         "legacy-tls": texts(&wire.tls.legacy),
         "insecure-upstream": texts(&settings.trust.insecure),
+        "upstream-ca": texts(&settings.trust.extra_roots),
+        "client-cert": texts(&settings.trust.client_certificates),
+        "key-log": settings.key_log,
         "resolve": texts(&wire.redirects),
         "rules": settings.rules,
         "keep-whole": wire.keep.whole,

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) ca: CaPlace,
     /// Which servers to believe.
     pub(crate) trust: TrustSettings,
+    /// Where the secrets of TLS are written.
+    pub(crate) key_log: Option<PathBuf>,
     /// Packs and files of rules.
     pub(crate) rules: Vec<String>,
     /// Folders of tables.
@@ -94,7 +96,11 @@ impl Settings {
         };
         let args = typed.over(written);
         args.check()?;
-        Ok(Self::of(args))
+        let mut settings = Self::of(args);
+        // As curl and browsers do it. Empty is unset.
+        let variable = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty());
+        settings.key_log = settings.key_log.or_else(|| variable.map(PathBuf::from));
+        Ok(settings)
     }
 
     fn of(args: RunArgs) -> Self {
@@ -134,12 +140,16 @@ impl Settings {
             keep,
             ..consoletap_proxy::Settings::default()
         };
-        let trust =
-            TrustSettings { extra_roots: args.upstream_ca, insecure: args.insecure_upstream };
         let certs = args.certs.unwrap_or_else(default_certs);
         let ca = match (args.ca_cert, args.ca_key) {
             (Some(certificate), Some(key)) => CaPlace::Files { certificate, key },
             _ => CaPlace::Folder(certs.clone()),
+        };
+        let trust = TrustSettings {
+            extra_roots: args.upstream_ca,
+            insecure: args.insecure_upstream,
+            client_certificates: args.client_cert,
+            key_log: None,
         };
         Self {
             listen: SocketAddr::new(host, port),
@@ -149,6 +159,7 @@ impl Settings {
             certs,
             ca,
             trust,
+            key_log: args.key_log,
             rules: args.rules,
             catalog: args.catalog,
         }
@@ -225,6 +236,8 @@ impl RunArgs {
             force: self.force || below.force,
             insecure_upstream: joined(self.insecure_upstream, below.insecure_upstream),
             upstream_ca: joined(self.upstream_ca, below.upstream_ca),
+            client_cert: joined(self.client_cert, below.client_cert),
+            key_log: self.key_log.or(below.key_log),
             certs: self.certs.or(below.certs),
             ca_cert: if ca_typed { self.ca_cert } else { below.ca_cert },
             ca_key: if ca_typed { self.ca_key } else { below.ca_key },

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use consoletap_flow::HostGlob;
 use consoletap_proxy::TlsPick;
+use consoletap_tls::{ClientCertificate, ExtraRoots};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -15,18 +16,20 @@ use crate::args::{RunArgs, network};
 use crate::quantity::Size;
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 32] = [
     "allow",
     "block-tls",
     "ca-cert",
     "ca-key",
     "catalog",
     "certs",
+    "client-cert",
     "force",
     "insecure-upstream",
     "intercept",
     "intercept-all",
     "json",
+    "key-log",
     "legacy-tls",
     "listen-host",
     "max-held-body",
@@ -127,7 +130,11 @@ impl Reader<'_> {
             "block-tls" => args.block_tls = self.picks(key, value)?,
             "force" => args.force = self.switch(key, value)?,
             "insecure-upstream" => args.insecure_upstream = self.insecure(key, value)?,
-            "upstream-ca" => args.upstream_ca = self.list(key, value, |v| self.path(key, v))?,
+            "upstream-ca" => args.upstream_ca = self.list(key, value, |v| self.roots(key, v))?,
+            "client-cert" => {
+                args.client_cert = self.list(key, value, |v| self.client_certificate(key, v))?;
+            }
+            "key-log" => args.key_log = Some(self.path(key, value)?),
             "ca-cert" => args.ca_cert = Some(self.path(key, value)?),
             "ca-key" => args.ca_key = Some(self.path(key, value)?),
             "legacy-tls" => args.legacy_tls = self.picks(key, value)?,
@@ -187,11 +194,34 @@ impl Reader<'_> {
         text.parse().map_err(|error| self.error(value.span().start, format!("`{key}`: {error}")))
     }
 
+    fn roots(&self, key: &str, value: &Value<'_>) -> Result<ExtraRoots, FileError> {
+        let roots: ExtraRoots = self.parsed(key, value, "a file, or \"*.example.net=FILE\"")?;
+        let file = self.file_at(&roots.file);
+        Ok(ExtraRoots { file, ..roots })
+    }
+
+    fn client_certificate(
+        &self,
+        key: &str,
+        value: &Value<'_>,
+    ) -> Result<ClientCertificate, FileError> {
+        let one: ClientCertificate =
+            self.parsed(key, value, "host patterns with files as \"*.example.net=console.p12\"")?;
+        let (file, second) =
+            (self.file_at(&one.file), one.second.as_deref().map(|second| self.file_at(second)));
+        Ok(ClientCertificate { file, second, ..one })
+    }
+
     fn path(&self, key: &str, value: &Value<'_>) -> Result<PathBuf, FileError> {
-        let text = self.string(key, value)?;
-        let home = text.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
+        Ok(self.file_at(Path::new(self.string(key, value)?)))
+    }
+
+    /// A path as it is meant: from the folder of the settings file, or from home.
+    fn file_at(&self, path: &Path) -> PathBuf {
+        let home =
+            path.strip_prefix("~").ok().and_then(|rest| Some(std::env::home_dir()?.join(rest)));
         let folder = self.file.parent().unwrap_or_else(|| Path::new(""));
-        Ok(home.unwrap_or_else(|| folder.join(text)))
+        home.unwrap_or_else(|| folder.join(path))
     }
 
     /// A pack has no slash in its name; everything else is a file.

@@ -12,7 +12,7 @@ use consoletap_flow::{
     Verdict, Version,
 };
 use consoletap_rules::{Block, Context, Decision, FromHere, Here, Tls};
-use consoletap_tls::{ClientHello, ClientSide, Peek, Stack};
+use consoletap_tls::{Alpn, ClientHello, ClientSide, Peek, Stack};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -255,7 +255,7 @@ impl Way {
         let upstreams = &self.inlet.shared.upstreams;
         if to_be_opened
             && self.inlet.shared.tls.interceptor.is_some()
-            && (upstreams.has_open(&self.key(false)) || upstreams.has_open(&self.key(true)))
+            && Alpn::ALL.iter().any(|&alpn| upstreams.has_open(&self.key(alpn)))
         {
             return Ok(None);
         }
@@ -265,12 +265,12 @@ impl Way {
         Ok(Some(tcp))
     }
 
-    fn key(&self, http2: bool) -> Key {
+    fn key(&self, alpn: Alpn) -> Key {
         Key {
             scheme: Scheme::Https,
             authority: self.target.clone(),
             server_name: self.target.host.clone(),
-            http2,
+            alpn,
             local: self.inlet.client.address.ip().to_canonical().is_loopback(),
         }
     }

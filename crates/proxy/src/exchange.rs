@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use consoletap_filter::Subject;
 use consoletap_flow::{
-    Authority, Client, FlowId, Headers, Host, Kind, Opened, RequestHead, State, Target, Timings,
-    Version,
+    Authority, Client, FlowId, Headers, Host, Kind, Opened, RequestHead, State, Target, Version,
 };
+use consoletap_tls::Alpn;
 use tokio::net::TcpStream;
 
 use crate::console::{Answer, RequestBody};
@@ -47,8 +47,8 @@ pub(crate) struct Inside {
     pub(crate) authority: Authority,
     /// Whom the client asked for in its ClientHello, or else in its CONNECT.
     pub(crate) server_name: Host,
-    /// Whether the client negotiated HTTP/2; then it is offered to the server too.
-    pub(crate) http2: bool,
+    /// What the client offered; the server is offered the same.
+    pub(crate) alpn: Alpn,
     /// The connection to the server that was made for the tunnel, until a request takes it.
     pub(crate) spare: Arc<Mutex<Option<TcpStream>>>,
 }
@@ -145,7 +145,7 @@ async fn serve(
         let may_be_stale = kept.is_some() && repeatable;
         let upstream = match kept.take() {
             Some(upstream) => upstream,
-            None => match open(inlet, &request, &key, &mut flow.timings).await {
+            None => match open(inlet, &request, &key, &mut flow).await {
                 Ok(upstream) => upstream,
                 Err(error) => {
                     return refusal::unreachable(&request, &mut flow, &source, &mut answer, &error)
@@ -213,12 +213,12 @@ async fn open(
     inlet: &Inlet,
     request: &Request<'_>,
     key: &Key,
-    timings: &mut Timings,
+    flow: &mut OpenFlow,
 ) -> Result<Upstream, DialError> {
     let spare = request
         .tunnel(inlet)
         .and_then(|inside| inside.spare.lock().unwrap_or_else(PoisonError::into_inner).take());
-    inlet.shared.upstreams.open(key, inlet.client.address.ip(), spare, timings).await
+    inlet.shared.upstreams.open(key, inlet.client.address.ip(), spare, flow).await
 }
 
 async fn over_http1(

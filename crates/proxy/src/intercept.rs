@@ -94,7 +94,8 @@ pub(crate) async fn run(
                 shared.tested.tell(address.to_canonical(), Outcome::Opened);
             }
             shared.tls.learned.forget(address, &opening.target.host);
-            Box::pin(serve(opening, flow.id(), server_name, tls)).await;
+            let alpn = Alpn::offered(&hello.facts.alpn);
+            Box::pin(serve(opening, flow.id(), server_name, alpn, tls)).await;
             flow.finish(State::Complete, None);
         }
         Ok(None) => {
@@ -170,12 +171,7 @@ async fn accept(
             return Ok(acceptor.accept(client).await?.into());
         }
     };
-    // The server is offered what the client offered.
-    let alpn = if hello.facts.alpn.iter().any(|protocol| protocol == "h2") {
-        Alpn::Http2AndHttp1
-    } else {
-        Alpn::Http1
-    };
+    let alpn = Alpn::offered(&hello.facts.alpn);
     let config = interceptor.server_config(server_name, key, alpn).map_err(io::Error::other)?;
     Ok(tokio_rustls::TlsAcceptor::from(config).accept(client).await?.into())
 }
@@ -223,11 +219,11 @@ async fn asks_for_something(tls: &mut TlsStream, idle: Duration) -> Result<bool,
     }
 }
 
-async fn serve(opening: Opening, flow: FlowId, server_name: Host, tls: TlsStream) {
+async fn serve(opening: Opening, flow: FlowId, server_name: Host, alpn: Alpn, tls: TlsStream) {
     let Opening { inlet, target, spare, place, .. } = opening;
     let http2 = tls.speaks_http2();
     let spare = Arc::new(Mutex::new(spare));
-    let inside = Some(Inside { flow, authority: target, server_name, http2, spare });
+    let inside = Some(Inside { flow, authority: target, server_name, alpn, spare });
     let inlet = Inlet { inside, ..inlet };
     if http2 {
         http2::serve(inlet, tls).await;

@@ -89,6 +89,8 @@ pub(crate) enum NoAnswer {
     Broken(String),
     #[error("the connection to the server failed: {0}")]
     Failed(String),
+    #[error("{0}")]
+    Tls(String),
 }
 
 /// The head of an answer, with its body to come.
@@ -129,6 +131,10 @@ impl<'a> AnswerSource<'a> {
                     Err(ReadError::Closed) => Err(NoAnswer::Closed),
                     Err(error @ (ReadError::Cut | ReadError::Head(_))) => {
                         Err(NoAnswer::Broken(error.to_string()))
+                    }
+                    // From TLS 1.3 on a server refuses our certificate when all seems to be done.
+                    Err(ReadError::Io(error)) if is_of_tls(&error) => {
+                        Err(NoAnswer::Tls(consoletap_tls::explain(&error)))
                     }
                     Err(ReadError::Io(error)) => Err(NoAnswer::Failed(error.to_string())),
                 }
@@ -231,6 +237,10 @@ pub(crate) fn is_reusable(head: &ResponseHead, framing: Framing) -> bool {
         && framing != Framing::Close
         && head.version != Version::Http2
         && crate::headers::keeps_alive(head.version, &head.headers)
+}
+
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>())
 }
 
 /// hyper's words are for programmers; the cause behind them often says more.

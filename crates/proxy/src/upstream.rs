@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{Authority, Host, Scheme, Timings};
-use consoletap_tls::{Alpn, Trust};
+use consoletap_flow::{Authority, Happening, Host, Scheme, Timings};
+use consoletap_tls::{Alpn, Trust, certificate_facts, negotiated};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::dial::{DialError, Dialer, micros};
 use crate::http1::{Reader, Writer};
 use crate::http2::Http2Sender;
+use crate::open_flow::OpenFlow;
 use crate::stream::{Prefixed, Stream};
 
 /// Idle connections kept for one target, and in all.
@@ -37,8 +38,8 @@ pub(crate) struct Key {
     /// Whom TLS asks for, and whose certificate must come. Inside a tunnel it is what the client
     /// asked for in its ClientHello: it may have named an address to CONNECT.
     pub(crate) server_name: Host,
-    /// Whether HTTP/2 was offered.
-    pub(crate) http2: bool,
+    /// What the client offered, and so what the server is offered.
+    pub(crate) alpn: Alpn,
     /// Whether the client is this machine itself, which may go where others may not.
     pub(crate) local: bool,
 }
@@ -159,7 +160,7 @@ impl Upstreams {
         key: &Key,
         client: IpAddr,
         spare: Option<TcpStream>,
-        timings: &mut Timings,
+        flow: &mut OpenFlow,
     ) -> Result<Upstream, DialError> {
         let _offer = match self.offer(key) {
             Ok(offer) => offer,
@@ -176,13 +177,13 @@ impl Upstreams {
         };
         let tcp = match spare {
             Some(tcp) => tcp,
-            None => self.dialer.connect(&key.authority, client, timings).await?,
+            None => self.dialer.connect(&key.authority, client, &mut flow.timings).await?,
         };
         let server = tcp.peer_addr().ok();
         if key.scheme == Scheme::Http {
             return Ok(http1(Stream::Tcp(tcp), server));
         }
-        let tls = self.secure(key, tcp, timings).await?;
+        let tls = self.secure(key, tcp, flow).await?;
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
             let sender = Http2Sender::connect(tls).await.map_err(|error| {
                 DialError::Tls(format!("HTTP/2 with {} failed: {error}", key.server_name))
@@ -200,7 +201,7 @@ impl Upstreams {
     /// The right to open a connection that may come to speak HTTP/2; `None` where it may not, and
     /// the end of the other attempt where somebody else has that right.
     fn offer<'u>(&'u self, key: &'u Key) -> Result<Option<Offer<'u>>, watch::Receiver<()>> {
-        if !key.http2 {
+        if !key.alpn.has_http2() {
             return Ok(None);
         }
         let mut idle = self.idle();
@@ -226,23 +227,23 @@ impl Upstreams {
         &self,
         key: &Key,
         tcp: TcpStream,
-        timings: &mut Timings,
+        flow: &mut OpenFlow,
     ) -> Result<tokio_rustls::client::TlsStream<Prefixed>, DialError> {
         let host = &key.server_name;
-        let alpn = if key.http2 { Alpn::Http2AndHttp1 } else { Alpn::Http1 };
         let name =
             consoletap_tls::server_name(host).map_err(|error| DialError::Tls(error.to_string()))?;
-        let connector = tokio_rustls::TlsConnector::from(self.trust.client_config(host, alpn));
+        let connector = tokio_rustls::TlsConnector::from(self.trust.client_config(host, key.alpn));
         let begun = Instant::now();
         let tcp = Prefixed::new(BytesMut::new(), tcp);
         match tokio::time::timeout(self.handshake, connector.connect(name, tcp)).await {
             Ok(Ok(tls)) => {
-                timings.tls = Some(micros(begun));
+                flow.timings.tls = Some(micros(begun));
+                tell(&tls, flow);
                 Ok(tls)
             }
             Ok(Err(error)) => Err(DialError::Tls(format!(
                 "TLS with {host} failed: {}",
-                consoletap_tls::explain(&error)
+                self.trust.explain(host, &error)
             ))),
             Err(_) => {
                 Err(DialError::Timeout { host: host.clone(), seconds: self.handshake.as_secs() })
@@ -283,6 +284,16 @@ impl Upstreams {
             !kept.sender.is_closed() && kept.idle_since.elapsed() < limit
         });
         idle.count = idle.http1.values().map(Vec::len).sum();
+    }
+}
+
+/// Tells what was agreed with the server, and what it showed.
+fn tell(tls: &tokio_rustls::client::TlsStream<Prefixed>, flow: &OpenFlow) {
+    let connection = tls.get_ref().1;
+    flow.log.tell(Happening::ServerHello(negotiated(connection)));
+    let chain = connection.peer_certificates().unwrap_or_default();
+    if let Some(facts) = certificate_facts(chain) {
+        flow.log.tell(Happening::Certificate(Box::new(facts)));
     }
 }
 

@@ -21,4 +21,5 @@ mod wire {
     mod tunnel;
     mod upgrade;
     mod upstream;
+    mod upstream_tls;
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use consoletap_flow::Host;
 use quick_cache::sync::Cache;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ServerSessionMemoryCache;
 use rustls::sign::SingleCertAndKey;
+use rustls::{KeyLog, ServerConfig};
 
 use crate::ca::{Authority, CaError};
 use crate::leaf::{LeafKey, LeafKeys};
@@ -23,19 +23,46 @@ pub(crate) const FRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Sessions that clients without tickets may resume.
 const SESSIONS: usize = 1024;
 
-/// The protocols offered to the console.
+/// The protocols offered, on both sides the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alpn {
-    /// HTTP/1.1 alone, which is what consoles speak.
+    /// None at all: the client does not know of ALPN. It speaks HTTP/1.1.
+    Nothing,
+    /// HTTP/1.1 alone.
     Http1,
+    /// HTTP/2 alone.
+    Http2,
     /// HTTP/2 first, then HTTP/1.1.
     Http2AndHttp1,
 }
 
 impl Alpn {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Nothing, Self::Http1, Self::Http2, Self::Http2AndHttp1];
+
+    /// Of what a client offers, what can be spoken here.
+    #[must_use]
+    pub fn offered(protocols: &[String]) -> Self {
+        let offers = |wanted: &str| protocols.iter().any(|protocol| protocol == wanted);
+        match (offers("h2"), offers("http/1.1")) {
+            (false, false) => Self::Nothing,
+            (false, true) => Self::Http1,
+            (true, false) => Self::Http2,
+            (true, true) => Self::Http2AndHttp1,
+        }
+    }
+
+    /// Whether HTTP/2 may come of it.
+    #[must_use]
+    pub fn has_http2(self) -> bool {
+        matches!(self, Self::Http2 | Self::Http2AndHttp1)
+    }
+
     pub(crate) fn protocols(self) -> Vec<Vec<u8>> {
         match self {
+            Self::Nothing => Vec::new(),
             Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
             Self::Http2AndHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
@@ -49,6 +76,7 @@ pub struct Interceptor {
     base: OnceLock<ServerConfig>,
     ready: Cache<Wanted, Ready>,
     legacy: Contexts,
+    key_log: Option<Arc<dyn KeyLog>>,
 }
 
 /// What a configuration is for.
@@ -78,7 +106,15 @@ impl Interceptor {
             base: OnceLock::new(),
             ready: Cache::new(HOSTS),
             legacy: Contexts::default(),
+            key_log: None,
         })
+    }
+
+    /// With the secrets of all connections written there.
+    #[must_use]
+    pub fn with_key_log(mut self, key_log: Arc<dyn KeyLog>) -> Self {
+        self.key_log = Some(key_log);
+        self
     }
 
     /// The authority that signs.
@@ -143,7 +179,10 @@ impl Interceptor {
         if let Some(base) = self.base.get() {
             return Ok(base);
         }
-        let base = base()?;
+        let mut base = base()?;
+        if let Some(key_log) = &self.key_log {
+            base.key_log = Arc::clone(key_log);
+        }
         Ok(self.base.get_or_init(|| base))
     }
 }

@@ -39,6 +39,14 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// A client certificate cannot be used.
+    #[error("the client certificate in {} cannot be used: {why}", path.display())]
+    ClientCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
     /// No certificate could be made.
     #[error("no certificate can be made for {host}: {source}")]
     Mint {

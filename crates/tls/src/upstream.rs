@@ -1,67 +1,159 @@
-//! Our side towards the servers: whom to believe, and what to say when a handshake fails.
+//! Our side towards the servers: whom to believe, what to show, and what to say when a handshake
+//! fails.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 use consoletap_flow::{Host, HostGlob};
+use quick_cache::sync::Cache;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::sign::CertifiedKey;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, RootCertStore,
+    AlertDescription, CertificateError, ClientConfig, Error, KeyLog, PeerIncompatible,
+    RootCertStore,
 };
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::alert::alert_name;
+use crate::client_certificate::{ClientCertificate, Shown};
 use crate::intercept::Alpn;
 use crate::provider::{TlsError, provider};
-use crate::verifier::{Anybody, Roots};
+use crate::verifier::{Anybody, Roots, SystemRoots};
 
-/// Servers whose sessions are kept to be resumed.
-const SESSIONS: usize = 1024;
+/// Servers whose sessions are kept to be resumed, and whose settings are kept ready.
+const SERVERS: usize = 1024;
 
-/// Whom to believe.
+/// Whom to believe, and what to show.
 #[derive(Debug, Clone, Default)]
 pub struct TrustSettings {
-    /// PEM files with roots beside those of the system.
-    pub extra_roots: Vec<PathBuf>,
+    /// Roots beside those of the system.
+    pub extra_roots: Vec<ExtraRoots>,
     /// Hosts that need no valid certificate.
     pub insecure: Vec<HostGlob>,
+    /// Certificates for servers that ask for one; the first that fits is shown.
+    pub client_certificates: Vec<ClientCertificate>,
+    /// Where the secrets of connections go.
+    pub key_log: Option<Arc<dyn KeyLog>>,
+}
+
+/// A PEM file with roots: `FILE` for all servers, or `GLOB=FILE` for some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraRoots {
+    /// The servers; all, where there is none.
+    pub hosts: Option<HostGlob>,
+    /// The file.
+    pub file: PathBuf,
+}
+
+/// Text that names no file with roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRoots(String);
+
+impl fmt::Display for InvalidRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} names no certificates: write FILE, or HOST-GLOB=FILE", self.0)
+    }
+}
+
+impl std::error::Error for InvalidRoots {}
+
+impl From<PathBuf> for ExtraRoots {
+    fn from(file: PathBuf) -> Self {
+        Self { hosts: None, file }
+    }
+}
+
+impl FromStr for ExtraRoots {
+    type Err = InvalidRoots;
+
+    /// A file whose name has a `=` in it is written with a path before it: `./a=b.pem`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let scoped = text.split_once('=').filter(|(hosts, _)| !hosts.contains(['/', '\\']));
+        let (hosts, file) = match scoped {
+            Some((hosts, file)) => {
+                (Some(hosts.parse().map_err(|_| InvalidRoots(text.to_owned()))?), file)
+            }
+            None => (None, text),
+        };
+        if file.is_empty() {
+            return Err(InvalidRoots(text.to_owned()));
+        }
+        Ok(Self { hosts, file: file.into() })
+    }
+}
+
+impl fmt::Display for ExtraRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(hosts) = &self.hosts {
+            write!(f, "{hosts}=")?;
+        }
+        write!(f, "{}", self.file.display())
+    }
 }
 
 /// Whom we believe upstream, as `rustls` configurations that are ready.
 pub struct Trust {
     insecure: Vec<HostGlob>,
     roots: Arc<Roots>,
-    verified: Variants,
-    anybody: Variants,
+    /// Roots for some hosts, each file with the roots for all before it.
+    scoped: Vec<(HostGlob, Arc<Roots>)>,
+    anybody: Arc<Anybody>,
+    certificates: Vec<(HostGlob, Arc<CertifiedKey>)>,
+    /// What all configurations have in common: versions, sessions, the log of secrets.
+    base: ClientConfig,
+    servers: Cache<Host, Arc<Server>>,
 }
 
-/// One configuration for each set of protocols. They share sessions and verifier.
-struct Variants {
-    http1: Arc<ClientConfig>,
-    http2_and_http1: Arc<ClientConfig>,
+/// What is ready for one server: a configuration for each set of protocols. They share verifier
+/// and client certificate, without which rustls resumes no session.
+struct Server {
+    verifier: Arc<dyn ServerCertVerifier>,
+    shown: Arc<Shown>,
+    configs: [OnceLock<Arc<ClientConfig>>; Alpn::ALL.len()],
 }
 
 impl Trust {
-    /// Reads the extra files, so that a mistake is told at the start. The system's roots are read
-    /// when the first certificate comes, or by [`prepare`](Self::prepare).
+    /// Reads the files, so that a mistake is told at the start. The system's roots are read when
+    /// the first certificate comes, or by [`prepare`](Self::prepare).
     ///
     /// # Errors
-    /// When a file cannot be read, or holds no certificate that can be a root.
+    /// When a file cannot be read, or holds not what it should.
     pub fn new(settings: &TrustSettings) -> Result<Self, TlsError> {
-        let mut extra = RootCertStore::empty();
-        let mut shown = Vec::new();
-        for path in &settings.extra_roots {
-            shown.extend(add_roots(&mut extra, path)?);
-        }
         let provider = provider();
-        let roots = Arc::new(Roots::new(extra, shown, Arc::clone(&provider)));
+        let system = Arc::new(SystemRoots::default());
+        let mut common = Certificates::default();
+        for extra in settings.extra_roots.iter().filter(|extra| extra.hosts.is_none()) {
+            common.add(&extra.file)?;
+        }
+        let mut scoped = Vec::new();
+        for extra in &settings.extra_roots {
+            if let Some(hosts) = &extra.hosts {
+                let mut roots = common.clone();
+                // Every file whose pattern is the same counts; of different patterns the first.
+                let same = settings.extra_roots.iter().filter(|it| it.hosts == extra.hosts);
+                for extra in same {
+                    roots.add(&extra.file)?;
+                }
+                let roots = Roots::new(&system, roots.store, roots.shown, &provider);
+                scoped.push((hosts.clone(), Arc::new(roots)));
+            }
+        }
+        let certificates = settings.client_certificates.iter();
         Ok(Self {
             insecure: settings.insecure.clone(),
-            verified: Variants::new(Arc::clone(&roots) as _)?,
-            anybody: Variants::new(Arc::new(Anybody::new(&provider)))?,
-            roots,
+            roots: Arc::new(Roots::new(&system, common.store, common.shown, &provider)),
+            scoped,
+            anybody: Arc::new(Anybody::new(&provider)),
+            certificates: certificates
+                .map(|one| Ok((one.hosts.clone(), one.read()?)))
+                .collect::<Result<_, TlsError>>()?,
+            base: base(settings.key_log.clone())?,
+            servers: Cache::new(SERVERS),
         })
     }
 
@@ -75,11 +167,14 @@ impl Trust {
     /// The configuration for a connection to the host.
     #[must_use]
     pub fn client_config(&self, host: &Host, alpn: Alpn) -> Arc<ClientConfig> {
-        let variants = if self.is_insecure(host) { &self.anybody } else { &self.verified };
-        Arc::clone(match alpn {
-            Alpn::Http1 => &variants.http1,
-            Alpn::Http2AndHttp1 => &variants.http2_and_http1,
-        })
+        let server = self.server(host);
+        Arc::clone(server.configs[alpn as usize].get_or_init(|| {
+            let mut config = self.base.clone();
+            config.dangerous().set_certificate_verifier(Arc::clone(&server.verifier));
+            config.client_auth_cert_resolver = Arc::clone(&server.shown) as _;
+            config.alpn_protocols = alpn.protocols();
+            Arc::new(config)
+        }))
     }
 
     /// Whether the user gave up the checks for this host.
@@ -87,23 +182,70 @@ impl Trust {
     pub fn is_insecure(&self, host: &Host) -> bool {
         self.insecure.iter().any(|glob| glob.matches(host))
     }
+
+    /// A failed handshake with this server, in plain words.
+    #[must_use]
+    pub fn explain(&self, host: &Host, error: &io::Error) -> String {
+        let told = explain(error);
+        let alert = matches!(tls_error(error), Some(Error::AlertReceived(_)));
+        // Some servers say it with an alert that could mean anything.
+        if alert && self.server(host).shown.is_missed() {
+            return format!(
+                "the server wants a client certificate, and there is none for it; \
+                 --client-cert {host}=FILE shows one"
+            );
+        }
+        told
+    }
+
+    fn server(&self, host: &Host) -> Arc<Server> {
+        let make = || -> Result<Arc<Server>, std::convert::Infallible> {
+            let scoped = self.scoped.iter().find(|(hosts, _)| hosts.matches(host));
+            let roots = scoped.map_or(&self.roots, |(_, roots)| roots);
+            let verifier: Arc<dyn ServerCertVerifier> = if self.is_insecure(host) {
+                Arc::clone(&self.anybody) as _
+            } else {
+                Arc::clone(roots) as _
+            };
+            let certificate = self.certificates.iter().find(|(hosts, _)| hosts.matches(host));
+            let shown = Shown::new(certificate.map(|(_, certified)| Arc::clone(certified)));
+            let configs = Default::default();
+            Ok(Arc::new(Server { verifier, shown: Arc::new(shown), configs }))
+        };
+        match self.servers.get_or_insert_with(host, make) {
+            Ok(server) => server,
+            Err(never) => match never {},
+        }
+    }
 }
 
-impl Variants {
-    fn new(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self, TlsError> {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        // Not shared with the other kind of trust: a resumed session is not verified again.
-        config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS)));
-        let with = |alpn: Alpn| {
-            let mut config = config.clone();
-            config.alpn_protocols = alpn.protocols();
-            Arc::new(config)
-        };
-        Ok(Self { http1: with(Alpn::Http1), http2_and_http1: with(Alpn::Http2AndHttp1) })
+fn base(key_log: Option<Arc<dyn KeyLog>>) -> Result<ClientConfig, TlsError> {
+    let mut base = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    // One for all: rustls resumes a session only under the verifier and the client certificate
+    // that it began under.
+    base.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SERVERS)));
+    if let Some(key_log) = key_log {
+        base.key_log = key_log;
+    }
+    Ok(base)
+}
+
+/// Roots as they are gathered from files.
+#[derive(Clone, Default)]
+struct Certificates {
+    store: Vec<TrustAnchor<'static>>,
+    shown: Vec<CertificateDer<'static>>,
+}
+
+impl Certificates {
+    fn add(&mut self, path: &Path) -> Result<(), TlsError> {
+        let mut store = RootCertStore::empty();
+        self.shown.extend(add_roots(&mut store, path)?);
+        self.store.extend(store.roots);
+        Ok(())
     }
 }
 
@@ -133,7 +275,7 @@ fn add_roots(
 /// A failed handshake with a server, in plain words.
 #[must_use]
 pub fn explain(error: &io::Error) -> String {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    if let Some(error) = tls_error(error) {
         return explain_tls(error);
     }
     match error.kind() {
@@ -148,6 +290,10 @@ pub fn explain(error: &io::Error) -> String {
     }
 }
 
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+}
+
 fn explain_tls(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => explain_certificate(error),
@@ -158,7 +304,7 @@ fn explain_tls(error: &Error) -> String {
         ) => "the server speaks only TLS 1.1 or older, which this proxy does not".to_owned(),
         Error::InvalidMessage(_) => "the server's answer is not TLS".to_owned(),
         Error::NoApplicationProtocol => {
-            "the server speaks neither HTTP/2 nor HTTP/1.1 over TLS".to_owned()
+            "the server speaks none of the protocols that the console offers".to_owned()
         }
         other => format!("the TLS handshake with the server failed: {other}"),
     }
@@ -201,9 +347,26 @@ fn explain_alert(alert: AlertDescription) -> String {
             "it found no cipher suite in common"
         }
         AlertDescription::UnrecognisedName => "it does not know this host name",
-        AlertDescription::CertificateRequired => "it wants a certificate of the console",
-        AlertDescription::NoApplicationProtocol => "it speaks neither HTTP/2 nor HTTP/1.1",
-        other => return format!("the server refused the TLS handshake (alert {other:?})"),
+        AlertDescription::CertificateRequired => {
+            "it wants a client certificate; --client-cert HOST=FILE shows one"
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA => {
+            return format!(
+                "the server does not accept our client certificate ({})",
+                alert_name(alert.into())
+            );
+        }
+        AlertDescription::NoApplicationProtocol => {
+            "it speaks none of the protocols that the console offers"
+        }
+        other => {
+            return format!("the server refused the TLS handshake ({})", alert_name(other.into()));
+        }
     };
     format!("the server refused the TLS handshake: {why}")
 }

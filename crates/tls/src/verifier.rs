@@ -8,13 +8,18 @@ use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 
-/// The roots of this machine, and extra ones. Reading some hundred files takes longer than
-/// binding the listener, so it is put off.
+/// The roots of this machine. Reading some hundred files takes longer than binding the listener, so
+/// it is put off, and done once.
+#[derive(Debug, Default)]
+pub(crate) struct SystemRoots(OnceLock<RootCertStore>);
+
+/// The roots of this machine, and extra ones.
 #[derive(Debug)]
 pub(crate) struct Roots {
-    extra: RootCertStore,
+    system: Arc<SystemRoots>,
+    extra: Vec<TrustAnchor<'static>>,
     /// The extra certificates as they are: one that a server shows itself is believed, even where
     /// it says that it is an authority's, as self-signed ones do.
     shown: Vec<CertificateDer<'static>>,
@@ -24,11 +29,13 @@ pub(crate) struct Roots {
 
 impl Roots {
     pub(crate) fn new(
-        extra: RootCertStore,
+        system: &Arc<SystemRoots>,
+        extra: Vec<TrustAnchor<'static>>,
         shown: Vec<CertificateDer<'static>>,
-        provider: Arc<CryptoProvider>,
+        provider: &Arc<CryptoProvider>,
     ) -> Self {
-        Self { extra, shown, provider, loaded: OnceLock::new() }
+        let (system, provider) = (Arc::clone(system), Arc::clone(provider));
+        Self { system, extra, shown, provider, loaded: OnceLock::new() }
     }
 
     /// Whether the user named this very certificate, and it is for this name and this day.
@@ -47,8 +54,8 @@ impl Roots {
     /// Reads them now.
     pub(crate) fn verifier(&self) -> Result<&WebPkiServerVerifier, Error> {
         let loaded = self.loaded.get_or_init(|| {
-            let mut roots = system_roots();
-            roots.roots.extend(self.extra.roots.iter().cloned());
+            let mut roots = self.system.0.get_or_init(system_roots).clone();
+            roots.roots.extend(self.extra.iter().cloned());
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
                 .build()
                 .map_err(|error| error.to_string())

@@ -4,6 +4,7 @@
 use consoletap_catalog::Query;
 use consoletap_flow::{Classification, Headers, RequestHead, Scheme, Target, Url, Version};
 use consoletap_rules::{Context, Decision};
+use consoletap_tls::Alpn;
 
 use crate::exchange::{Inlet, Inside};
 use crate::headers;
@@ -186,8 +187,11 @@ pub(super) fn key(inlet: &Inlet, request: &Request<'_>, upgrade: bool) -> Key {
         scheme: request.url.scheme,
         authority,
         server_name,
-        // A protocol can be switched to in HTTP/1.1 only.
-        http2: !upgrade && inlet.inside.as_ref().is_some_and(|inside| inside.http2),
+        alpn: match &inlet.inside {
+            // A protocol can be switched to in HTTP/1.1 only.
+            Some(inside) if !(upgrade && inside.alpn.has_http2()) => inside.alpn,
+            _ => Alpn::Http1,
+        },
         local: inlet.client.address.ip().to_canonical().is_loopback(),
     }
 }

@@ -28,8 +28,8 @@ async fn opened(world: &World, trusting: bool) -> Tested {
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, world.ca_pem()).unwrap();
-    let extra_roots = if trusting { vec![roots] } else { Vec::new() };
-    let trust = TrustSettings { extra_roots, insecure: Vec::new() };
+    let extra_roots = if trusting { vec![roots.into()] } else { Vec::new() };
+    let trust = TrustSettings { extra_roots, ..TrustSettings::default() };
     Tested::with(Wanted { settings, trust, ..Wanted::default() }).await
 }
 

@@ -64,6 +64,17 @@ impl TlsOrigin {
         let config = WORLD.0.server_config(&host, LeafKey::Ecdsa, Alpn::Http1).unwrap();
         let mut config = (*config).clone();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Self::with(config, serve).await
+    }
+
+    /// The same with a configuration of the test's own.
+    pub(crate) async fn with<F>(
+        config: rustls::ServerConfig,
+        serve: impl Fn(ServerTls) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -136,7 +147,8 @@ pub(crate) async fn before(origin: SocketAddr, change: impl FnOnce(&mut Wanted))
         via: false,
         ..Settings::default()
     };
-    let trust = TrustSettings { extra_roots: vec![WORLD.1.clone()], insecure: Vec::new() };
+    let trust =
+        TrustSettings { extra_roots: vec![WORLD.1.clone().into()], ..TrustSettings::default() };
     let mut wanted = Wanted { settings, trust, ..Wanted::default() };
     change(&mut wanted);
     Tested::with(wanted).await

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "allow-unwrap-in-tests does not reach what tests call")]
 
 mod authority;
+mod client_certificates;
 mod fingerprints;
 mod handshakes;
 mod hellos;
+mod key_log;
 mod learned;
 mod leaves;
 mod observing;

@@ -54,7 +54,12 @@ impl Service {
 
     fn trust(&self, insecure: &str) -> Trust {
         let insecure = if insecure.is_empty() { vec![] } else { vec![insecure.parse().unwrap()] };
-        Trust::new(&TrustSettings { extra_roots: vec![self.root.clone()], insecure }).unwrap()
+        Trust::new(&TrustSettings {
+            extra_roots: vec![self.root.clone().into()],
+            insecure,
+            ..TrustSettings::default()
+        })
+        .unwrap()
     }
 }
 
@@ -106,7 +111,8 @@ async fn a_self_signed_server_is_believed_where_it_was_named_and_for_its_name_an
     let trust = |pem: &str| {
         let path = folder.path().join("root.pem");
         fs::write(&path, pem).unwrap();
-        Trust::new(&TrustSettings { extra_roots: vec![path], insecure: vec![] }).unwrap()
+        Trust::new(&TrustSettings { extra_roots: vec![path.into()], ..TrustSettings::default() })
+            .unwrap()
     };
     let (pem, server) = self_signed("a.example", 2060);
     connect(&trust(&pem), "a.example", &server).await.unwrap();
@@ -168,7 +174,12 @@ async fn a_server_that_speaks_no_tls_or_hangs_up_is_told() {
 fn files_with_roots_that_cannot_be_used_are_named_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roots.pem");
-    let new = || Trust::new(&TrustSettings { extra_roots: vec![path.clone()], insecure: vec![] });
+    let new = || {
+        Trust::new(&TrustSettings {
+            extra_roots: vec![path.clone().into()],
+            ..TrustSettings::default()
+        })
+    };
     let refused = || new().err().expect("it must be refused");
     assert!(matches!(refused(), TlsError::ReadRoots { .. }));
     for text in [
@@ -191,7 +202,7 @@ fn a_configuration_is_ready_and_says_which_protocols() {
     trust.prepare();
     let host: Host = "a.example".parse().unwrap();
     let one = trust.client_config(&host, Alpn::Http1);
-    assert!(Arc::ptr_eq(&one, &trust.client_config(&"b.example".parse().unwrap(), Alpn::Http1)));
+    assert!(Arc::ptr_eq(&one, &trust.client_config(&host, Alpn::Http1)));
     assert_eq!(one.alpn_protocols, [b"http/1.1"]);
     assert_eq!(trust.client_config(&host, Alpn::Http2AndHttp1).alpn_protocols.len(), 2);
 }
