@@ -25,6 +25,7 @@ mod end_to_end {
     mod session;
     mod settings;
     mod stop;
+    mod tls;
     mod transfers;
     mod tunnel;
     mod unknown;
