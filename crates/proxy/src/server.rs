@@ -133,10 +133,10 @@ impl<'a> AnswerSource<'a> {
                         Err(NoAnswer::Broken(error.to_string()))
                     }
                     // From TLS 1.3 on a server refuses our certificate when all seems to be done.
-                    Err(ReadError::Io(error)) if is_of_tls(&error) => {
-                        Err(NoAnswer::Tls(consoletap_tls::explain(&error)))
-                    }
-                    Err(ReadError::Io(error)) => Err(NoAnswer::Failed(error.to_string())),
+                    Err(ReadError::Io(error)) => Err(match consoletap_tls::explain_late(&error) {
+                        Some(why) => NoAnswer::Tls(why),
+                        None => NoAnswer::Failed(error.to_string()),
+                    }),
                 }
             }
             Self::Http2(response) => match response.await {
@@ -237,10 +237,6 @@ pub(crate) fn is_reusable(head: &ResponseHead, framing: Framing) -> bool {
         && framing != Framing::Close
         && head.version != Version::Http2
         && crate::headers::keeps_alive(head.version, &head.headers)
-}
-
-fn is_of_tls(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>())
 }
 
 /// hyper's words are for programmers; the cause behind them often says more.

@@ -52,4 +52,4 @@ pub use provider::{TlsError, server_name, warm_up};
 pub use refusal::{Refusal, refusal};
 pub use server_side::{ServerSeen, ServerSide, server_hello};
 pub use stack::Stack;
-pub use upstream::{ExtraRoots, InvalidRoots, Trust, TrustSettings, explain};
+pub use upstream::{ExtraRoots, InvalidRoots, Trust, TrustSettings, explain, explain_late};

@@ -290,6 +290,12 @@ pub fn explain(error: &io::Error) -> String {
     }
 }
 
+/// The same of an error behind the handshake, where it is one of TLS.
+#[must_use]
+pub fn explain_late(error: &io::Error) -> Option<String> {
+    tls_error(error).map(explain_tls)
+}
+
 fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }

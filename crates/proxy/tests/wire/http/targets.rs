@@ -176,7 +176,7 @@ async fn an_https_target_is_fetched_over_tls_that_is_verified() {
     std::fs::write(&root, world.ca_pem()).unwrap();
     let trusting = Wanted {
         settings: settings.clone(),
-        trust: TrustSettings { extra_roots: vec![root], ..TrustSettings::default() },
+        trust: TrustSettings { extra_roots: vec![root.into()], ..TrustSettings::default() },
         ..Wanted::default()
     };
     let proxy = Tested::with(trusting).await;
