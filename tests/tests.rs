@@ -16,6 +16,7 @@ mod end_to_end {
     mod documents;
     mod downloads;
     mod explain;
+    mod exports;
     mod full_disk;
     mod http;
     mod intercept;

@@ -32,7 +32,9 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
     let views = Views { log: true, json: false, summary: true, verbose: false };
     let place = args.write.map_or(SessionPlace::New, SessionPlace::Folder);
     let options = serde_json::json!({ "demo": true });
-    let recording = Recording::start(&place.into(), options, views, Arc::clone(printer), || {})?;
+    let catalog = Arc::new(Catalog::builtin());
+    let recording =
+        Recording::start(&place.into(), options, views, &catalog, Arc::clone(printer), || {})?;
     printer.say(&format!("listening on {proxy}\nA simulated PS4 starts up through it.\n\n"));
 
     let wire = consoletap_proxy::Settings {
@@ -41,7 +43,7 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
         ..consoletap_proxy::Settings::default()
     };
     let parts = Parts {
-        catalog: Arc::new(Catalog::builtin()),
+        catalog,
         rules: Arc::new(Rules::none()),
         tls: TlsParts {
             interceptor: None,

@@ -6,19 +6,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use consoletap_flow::Flow;
+use consoletap_redact::Redactor;
 
-use crate::secrets::mask_path;
 use crate::terminal::Printer;
 
-/// The flow in one line. Secrets in the URL are masked, as wherever flows are shown, unless they
-/// are asked for.
-pub(crate) fn line(flow: &Flow, with_secrets: bool) -> String {
-    let mut summary = flow.summary();
-    if !with_secrets {
-        summary.url = summary.url.map(|url| mask_path(&url).into_owned());
-    }
+/// The flow in one line; whoever shows it takes its secrets out first.
+pub(crate) fn line(flow: &Flow) -> String {
     // A summary is strings, numbers and lists of them: nothing that JSON could not hold.
-    let mut line = serde_json::to_string(&summary).unwrap_or_default();
+    let mut line = serde_json::to_string(&flow.summary()).unwrap_or_default();
     line.push('\n');
     line
 }
@@ -35,11 +30,12 @@ impl JsonLines {
     /// Begins to write. `broken` is called when nothing can be written any more.
     pub(crate) fn start(
         printer: Arc<Printer>,
+        redactor: Arc<Redactor>,
         broken: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, flows) = mpsc::channel();
         let thread = thread::Builder::new().name("json".to_owned()).spawn(move || {
-            let result = write(&printer, &flows);
+            let result = write(&printer, &redactor, &flows);
             if result.is_err() {
                 broken();
             }
@@ -78,9 +74,13 @@ impl JsonQueue {
     }
 }
 
-fn write(printer: &Printer, flows: &Receiver<Option<Arc<Flow>>>) -> io::Result<()> {
+fn write(
+    printer: &Printer,
+    redactor: &Redactor,
+    flows: &Receiver<Option<Arc<Flow>>>,
+) -> io::Result<()> {
     while let Ok(Some(flow)) = flows.recv() {
-        printer.data(&line(&flow, false))?;
+        printer.data(&line(&redactor.flow(&flow)))?;
     }
     Ok(())
 }
@@ -91,14 +91,15 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::sample::Sample;
+    use crate::sample::{Sample, masking};
     use crate::terminal::tests::Paper;
 
     #[test]
     fn every_flow_is_a_line_and_secrets_are_masked() {
         let paper = Paper::default();
         let printer = Printer::new(Box::new(paper.clone()), Box::new(io::sink()), false);
-        let lines = JsonLines::start(Arc::new(printer), || panic!("nothing broke")).unwrap();
+        let lines =
+            JsonLines::start(Arc::new(printer), masking(), || panic!("nothing broke")).unwrap();
         for id in 1..=500 {
             lines
                 .queue()
@@ -130,7 +131,9 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&broken);
         let printer = Arc::new(Printer::new(Box::new(Closed), Box::new(io::sink()), false));
-        let lines = JsonLines::start(printer, move || told.store(true, Ordering::SeqCst)).unwrap();
+        let lines =
+            JsonLines::start(printer, masking(), move || told.store(true, Ordering::SeqCst))
+                .unwrap();
         lines.queue().push(Arc::new(Sample::get("http://a/").flow()));
         lines.close().unwrap();
         assert!(broken.load(Ordering::SeqCst));

@@ -1,18 +1,21 @@
 //! One flow as one line: `20:43:00 PS4 GET host/path 200 fw-updatelist 1.2k 85ms ⇄`, and below it,
-//! indented, what a person should know beside that. The live log and `session show` share it.
+//! indented, what a person should know beside that. The live log and `session show` share it, and
+//! give it flows whose secrets are masked.
 //!
 //! The host and the status are never cut. Where the line is too long, first the path gives way,
 //! then the rungs of [`LADDER`] are climbed.
 
+use std::borrow::Cow;
+
 use consoletap_flow::{
     DocumentSummary, Effect, Flow, Kind, Scheme, Side, State, Target, TlsAction,
 };
+use consoletap_redact::Redactor;
 use jiff::tz::TimeZone;
 
 use crate::amounts::{short_duration, short_size};
 use crate::escape::{Charset, escape};
 use crate::look::{Ink, Look, wrap};
-use crate::secrets::mask_path;
 
 /// What a line is drawn with.
 pub(crate) struct Line<'a> {
@@ -53,9 +56,42 @@ struct Rung {
 impl Line<'_> {
     /// The line and those below it, each with its line end.
     pub(crate) fn draw(&self, look: &Look, zone: &TimeZone) -> String {
-        let mut text = self.first(look, zone);
+        Row::of(self.flow, self.numbered, look, zone).draw(self.client, look)
+    }
+}
+
+/// A flow that will be a line: its texts, while it is not known yet what its client is called. A
+/// tenth of the flow, for those who hold many.
+pub(crate) struct Row {
+    cells: Cells,
+    remarks: Vec<(Ink, String)>,
+}
+
+impl Row {
+    pub(crate) fn of(flow: &Flow, numbered: bool, look: &Look, zone: &TimeZone) -> Self {
+        Self { cells: Cells::of(flow, numbered, zone), remarks: remarks(flow, look) }
+    }
+
+    /// Takes out what was learned to be a secret after it was made.
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        let texts = self.remarks.iter_mut().map(|(_, text)| text);
+        for text in texts.chain([&mut self.cells.path]) {
+            if let Cow::Owned(clean) = redactor.text(text) {
+                *text = clean;
+            }
+        }
+    }
+
+    /// The line and those below it, each with its line end.
+    pub(crate) fn draw(mut self, client: &str, look: &Look) -> String {
+        client.clone_into(&mut self.cells.client);
+        // The last rung is taken whether it fits or not: the host stays.
+        let mut text = LADDER
+            .iter()
+            .find_map(|rung| self.cells.fit(rung, look))
+            .unwrap_or_else(|| self.cells.lay_out(&LADDER[LADDER.len() - 1], 1, look));
         text.push('\n');
-        for (ink, words) in self.remarks(look) {
+        for (ink, words) in self.remarks {
             let room = look.width.saturating_sub(INDENT.len()).max(20);
             for (number, words) in wrap(&words, room).iter().enumerate() {
                 text.push_str(INDENT);
@@ -66,49 +102,37 @@ impl Line<'_> {
         }
         text
     }
+}
 
-    fn first(&self, look: &Look, zone: &TimeZone) -> String {
-        let cells = Cells::of(self, zone);
-        // The last rung is taken whether it fits or not: the host stays.
-        LADDER
-            .iter()
-            .find_map(|rung| cells.fit(rung, look))
-            .unwrap_or_else(|| cells.lay_out(&LADDER[LADDER.len() - 1], 1, look))
-    }
-
-    /// Why it failed, what rules did, what the body is, what else to know.
-    fn remarks(&self, look: &Look) -> Vec<(Ink, String)> {
-        let flow = self.flow;
-        let failure = flow.finished.as_ref().and_then(|finished| finished.failure.as_ref());
-        let failure = failure.map(|failure| {
-            let side = match failure.side {
-                Side::Client => "console",
-                Side::Upstream => "server",
-                Side::Here => "consoletap",
-            };
-            let (ink, mark) = match flow.state() {
-                State::AbortedByClient if flow.kind != Kind::TlsFailure => {
-                    (Ink::Dim, Mark::Aborted)
-                }
-                _ => (Ink::Bad, Mark::Failed),
-            };
-            (ink, format!("{} {side}: {}", mark.sign(look), clean(&failure.cause, look)))
-        });
-        let rules = flow.rules.iter().map(|hit| {
-            let mark = Mark::of_effect(hit.effect).map_or("-", |mark| mark.sign(look));
-            (Ink::Notice, format!("{mark} {}: {}", clean(&hit.name, look), clean(&hit.did, look)))
-        });
-        // What was opened, or refused, says so by itself.
-        let passed_on = flow.policy.as_deref().filter(|it| it.action == TlsAction::Tunnel);
-        let because = passed_on.map(|verdict| &verdict.because);
-        let notes = because.into_iter().chain(&flow.notes);
-        let notes = notes.map(|note| (Ink::Dim, format!("- {}", clean(note, look))));
-        let document = flow
-            .document
-            .as_ref()
-            .map(|document| (Ink::Plain, format!("= {}", clean(&told(document), look))));
-        failure.into_iter().chain(rules).chain(document).chain(notes).collect()
-    }
+/// Why it failed, what rules did, what the body is, what else to know.
+fn remarks(flow: &Flow, look: &Look) -> Vec<(Ink, String)> {
+    let failure = flow.finished.as_ref().and_then(|finished| finished.failure.as_ref());
+    let failure = failure.map(|failure| {
+        let side = match failure.side {
+            Side::Client => "console",
+            Side::Upstream => "server",
+            Side::Here => "consoletap",
+        };
+        let (ink, mark) = match flow.state() {
+            State::AbortedByClient if flow.kind != Kind::TlsFailure => (Ink::Dim, Mark::Aborted),
+            _ => (Ink::Bad, Mark::Failed),
+        };
+        (ink, format!("{} {side}: {}", mark.sign(look), clean(&failure.cause, look)))
+    });
+    let rules = flow.rules.iter().map(|hit| {
+        let mark = Mark::of_effect(hit.effect).map_or("-", |mark| mark.sign(look));
+        (Ink::Notice, format!("{mark} {}: {}", clean(&hit.name, look), clean(&hit.did, look)))
+    });
+    // What was opened, or refused, says so by itself.
+    let passed_on = flow.policy.as_deref().filter(|it| it.action == TlsAction::Tunnel);
+    let because = passed_on.map(|verdict| &verdict.because);
+    let notes = because.into_iter().chain(&flow.notes);
+    let notes = notes.map(|note| (Ink::Dim, format!("- {}", clean(note, look))));
+    let document = flow
+        .document
+        .as_ref()
+        .map(|document| (Ink::Plain, format!("= {}", clean(&told(document), look))));
+    failure.into_iter().chain(rules).chain(document).chain(notes).collect()
 }
 
 /// `update-list: offers 5.05, region us`
@@ -124,10 +148,10 @@ fn clean(text: &str, look: &Look) -> String {
 }
 
 /// The plain texts of a line, before anything is left out.
-struct Cells<'a> {
+struct Cells {
     number: Option<String>,
     time: String,
-    client: &'a str,
+    client: String,
     method: String,
     host: String,
     path: String,
@@ -138,17 +162,16 @@ struct Cells<'a> {
     marks: Vec<Mark>,
 }
 
-impl<'a> Cells<'a> {
-    fn of(line: &Line<'a>, zone: &TimeZone) -> Self {
-        let flow = line.flow;
+impl Cells {
+    fn of(flow: &Flow, numbered: bool, zone: &TimeZone) -> Self {
         let method = flow.request.as_ref().map_or("-", |request| request.method.as_str());
         let (host, path) = address(flow);
         // Both ways: of an upload the answer alone would say nothing.
         let size = flow.request_bytes.saturating_add(flow.response_bytes);
         Self {
-            number: line.numbered.then(|| flow.id.to_string()),
+            number: numbered.then(|| flow.id.to_string()),
             time: clock(flow, zone),
-            client: line.client,
+            client: String::new(),
             method: escape(method, Charset::Ascii).into_owned(),
             host,
             path,
@@ -186,7 +209,7 @@ impl<'a> Cells<'a> {
         line.push_str(&look.paint(Ink::Dim, &self.time));
         line.push(' ');
         if rung.client {
-            line.push_str(&look.paint(Ink::Client, self.client));
+            line.push_str(&look.paint(Ink::Client, &self.client));
             line.extend(std::iter::repeat_n(' ', self.client_fill(rung) + 1));
         }
         line.push_str(&look.paint(Ink::Bold, &self.method));
@@ -288,8 +311,7 @@ pub(crate) fn clock(flow: &Flow, zone: &TimeZone) -> String {
     flow.started.calendar().to_zoned_datetime(zone.clone()).strftime("%H:%M:%S").to_string()
 }
 
-/// Host (with a port that is not the usual one) and path of a flow, in printable ASCII, secrets
-/// masked. Of a request that could not be read there is neither.
+/// Host (with a port that is not the usual one) and path of a flow, in printable ASCII. Of a request that could not be read there is neither.
 pub(crate) fn address(flow: &Flow) -> (String, String) {
     let Some(target) = &flow.target else { return ("-".to_owned(), String::new()) };
     let authority = target.authority();
@@ -300,7 +322,7 @@ pub(crate) fn address(flow: &Flow) -> (String, String) {
     let host = escape(&authority.host.to_string(), Charset::Ascii).into_owned();
     let host = if authority.port == usual { host } else { format!("{host}:{}", authority.port) };
     let path = target.path().unwrap_or_default();
-    (host, escape(&mask_path(path), Charset::Ascii).into_owned())
+    (host, escape(path, Charset::Ascii).into_owned())
 }
 
 /// What the marks mean, in both charsets.
@@ -411,7 +433,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::sample::Sample;
+    use crate::sample::{Sample, masking};
 
     const UNICODE: Look = Look { charset: Charset::Unicode, ..Look::PLAIN };
 
@@ -423,7 +445,7 @@ mod tests {
     }
 
     fn draw(sample: Sample, look: Look) -> String {
-        let flow = sample.flow();
+        let flow = masking().flow(&sample.flow());
         Line { flow: &flow, client: "PS4", numbered: false }.draw(&look, &TimeZone::UTC)
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use consoletap_flow::{Event, Flow, Timestamp};
 use consoletap_proxy::Seen;
+use consoletap_redact::Redactor;
 use jiff::tz::TimeZone;
 
 use crate::amounts::count;
@@ -98,11 +99,17 @@ impl LogQueue {
 
 impl LiveLog {
     /// Begins to draw.
-    pub(crate) fn start(printer: Arc<Printer>, flows: Flows, zone: TimeZone) -> io::Result<Self> {
+    pub(crate) fn start(
+        printer: Arc<Printer>,
+        flows: Flows,
+        redactor: Arc<Redactor>,
+        zone: TimeZone,
+    ) -> io::Result<Self> {
         let (sender, messages) = mpsc::sync_channel(QUEUE);
         let skipped = Arc::new(AtomicU64::new(0));
         let queue = LogQueue { sender, skipped: Arc::clone(&skipped) };
-        let drawing = Drawing { printer, flows, zone, skipped, told: 0, redrawn: Instant::now() };
+        let redrawn = Instant::now();
+        let drawing = Drawing { printer, flows, redactor, zone, skipped, told: 0, redrawn };
         let thread =
             thread::Builder::new().name("log".to_owned()).spawn(move || drawing.run(&messages))?;
         Ok(Self { queue, thread })
@@ -123,6 +130,7 @@ impl LiveLog {
 struct Drawing {
     printer: Arc<Printer>,
     flows: Flows,
+    redactor: Arc<Redactor>,
     zone: TimeZone,
     skipped: Arc<AtomicU64>,
     told: u64,
@@ -172,7 +180,8 @@ impl Drawing {
 
     fn line(&self, done: &Done, look: &Look) -> String {
         let client = self.flows.look_at().totals().consoles().label(address(&done.flow), look);
-        Line { flow: &done.flow, client: &client, numbered: false }.draw(look, &self.zone)
+        let flow = self.redactor.flow(&done.flow);
+        Line { flow: &flow, client: &client, numbered: false }.draw(look, &self.zone)
     }
 
     /// Says how many lines were skipped since it was last said.
@@ -194,7 +203,8 @@ impl Drawing {
         }
         self.redrawn = Instant::now();
         let now = Timestamp::from(jiff::Timestamp::now());
-        let block = progress::block(&self.flows.look_at(), now, &self.printer.look());
+        let block =
+            progress::block(&self.flows.look_at(), now, &self.redactor, &self.printer.look());
         self.printer.redraw(block);
     }
 }
@@ -208,7 +218,7 @@ mod tests {
 
     use super::*;
     use crate::fold::tests::ends;
-    use crate::sample::Sample;
+    use crate::sample::{Sample, masking};
     use crate::terminal::tests::Paper;
 
     fn flow(id: u64) -> Flow {
@@ -226,7 +236,7 @@ mod tests {
         let paper = Paper::default();
         let printer = Arc::new(Printer::new(Box::new(io::sink()), Box::new(paper.clone()), false));
         let flows = Flows::default();
-        let log = LiveLog::start(printer, flows.clone(), TimeZone::UTC).unwrap();
+        let log = LiveLog::start(printer, flows.clone(), masking(), TimeZone::UTC).unwrap();
         let mut observer = Observer { flows, log: Some(log.queue()), json: None };
         for id in 1..=20 {
             observe(&mut observer, &flow(id));
@@ -254,7 +264,7 @@ mod tests {
         let terminal = Box::new(Stuck(stuck, paper.clone()));
         let printer = Arc::new(Printer::new(Box::new(io::sink()), terminal, false));
         let flows = Flows::default();
-        let log = LiveLog::start(printer, flows.clone(), TimeZone::UTC).unwrap();
+        let log = LiveLog::start(printer, flows.clone(), masking(), TimeZone::UTC).unwrap();
         let mut observer = Observer { flows: flows.clone(), log: Some(log.queue()), json: None };
         let many = 3 * QUEUE as u64;
         for id in 1..=many {
@@ -278,7 +288,7 @@ mod tests {
         let paper = Paper::default();
         let printer = Arc::new(Printer::new(Box::new(io::sink()), Box::new(paper.clone()), false));
         let flows = Flows::default();
-        let log = LiveLog::start(printer, flows.clone(), TimeZone::UTC).unwrap();
+        let log = LiveLog::start(printer, flows.clone(), masking(), TimeZone::UTC).unwrap();
         let mut observer = Observer { flows, log: Some(log.queue()), json: None };
         let [opened, finished] = ends(&Sample::connect("a.example:443").id(1).status(200).flow());
         observer.see(opened);

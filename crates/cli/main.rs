@@ -24,7 +24,6 @@ mod rules;
 mod run;
 #[cfg(test)]
 mod sample;
-mod secrets;
 mod session;
 mod settings;
 mod settings_file;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use consoletap_flow::{Flow, Headers, Kind, Timestamp};
+use consoletap_redact::Redactor;
 
 use crate::amounts::{count, short_duration, size};
 use crate::consoles::{Consoles, address as client_of};
@@ -23,7 +24,7 @@ const LONG: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_secs(5);
 
 /// The block as it is now: the oldest transfers, and in its last line what has no room.
-pub(crate) fn block(fold: &Fold, now: Timestamp, look: &Look) -> Vec<String> {
+pub(crate) fn block(fold: &Fold, now: Timestamp, redactor: &Redactor, look: &Look) -> Vec<String> {
     if look.width < NARROW {
         return Vec::new();
     }
@@ -33,8 +34,11 @@ pub(crate) fn block(fold: &Fold, now: Timestamp, look: &Look) -> Vec<String> {
     let shown = if transfers.len() > LINES || tunnels > 0 { LINES - 1 } else { LINES };
     let more = transfers.len().saturating_sub(shown);
     let consoles = fold.totals().consoles();
-    let mut lines: Vec<_> =
-        transfers.iter().take(shown).map(|transfer| transfer.draw(consoles, look)).collect();
+    let mut lines: Vec<_> = transfers
+        .iter()
+        .take(shown)
+        .map(|transfer| transfer.draw(consoles, redactor, look))
+        .collect();
     let mut rest = Vec::new();
     if more > 0 {
         rest.push(count(more as u64, "more transfer", "more transfers"));
@@ -76,9 +80,9 @@ impl<'a> Transfer<'a> {
     }
 
     /// `PS4 host/…path 45% of 27 MB, 3.1 MB/s, 5s left`
-    fn draw(&self, consoles: &Consoles, look: &Look) -> String {
+    fn draw(&self, consoles: &Consoles, redactor: &Redactor, look: &Look) -> String {
         let client = consoles.label(client_of(self.flow), look);
-        let (host, path) = address(self.flow);
+        let (host, path) = address(&redactor.flow(self.flow));
         let state = self.state();
         // One column stays free: some terminals go to the next line once the last one is filled.
         let room = look.width.saturating_sub(client.chars().count() + state.len() + 5);
@@ -134,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::escape::Charset;
-    use crate::sample::Sample;
+    use crate::sample::{Sample, masking};
 
     fn put(fold: &mut Fold, flow: &Flow) {
         let opened = Happening::Opened(Box::new(Opened {
@@ -184,7 +188,7 @@ mod tests {
         upload.request_bytes = 65_536;
         put(&mut fold, &upload);
         let look = Look { charset: Charset::Unicode, ..Look::PLAIN };
-        let block = block(&fold, seconds_in(&first, 4), &look);
+        let block = block(&fold, seconds_in(&first, 4), &masking(), &look);
         assert!(block.iter().all(|line| line.chars().count() < 80), "{block:#?}");
         assert_snapshot!(block.join("\n"));
     }
@@ -198,7 +202,7 @@ mod tests {
         for id in 10..=12 {
             put(&mut fold, &Sample::connect("a:443").id(id).under_way(5));
         }
-        let block = block(&fold, seconds_in(&pkg(1, &[], 1), 12), &Look::PLAIN);
+        let block = block(&fold, seconds_in(&pkg(1, &[], 1), 12), &masking(), &Look::PLAIN);
         assert_eq!(block.len(), LINES);
         assert_snapshot!(block.join("\n"));
     }
@@ -208,7 +212,7 @@ mod tests {
         let mut fold = Fold::default();
         let flow = pkg(1, &[], 1000);
         put(&mut fold, &flow);
-        assert!(block(&fold, flow.started, &Look::PLAIN).is_empty());
+        assert!(block(&fold, flow.started, &masking(), &Look::PLAIN).is_empty());
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use consoletap_catalog::Catalog;
 use consoletap_flow::{Record, Recorder, Timestamp};
 use consoletap_proxy::Seen;
+use consoletap_redact::Redactor;
 use consoletap_session::{About, CreateError, Options, Removed, Stats, Writer, retain};
 use jiff::tz::TimeZone;
 
@@ -39,19 +41,24 @@ impl Recording {
         keeping: &Keeping,
         options: serde_json::Value,
         views: Views,
+        catalog: &Arc<Catalog>,
         printer: Arc<Printer>,
         broken: impl FnOnce() + Send + 'static,
     ) -> anyhow::Result<Self> {
         let flows = Flows::default();
         let zone = TimeZone::system();
+        let redactor = Arc::new(Redactor::masking(Arc::clone(catalog)));
         let log = views
             .log
-            .then(|| LiveLog::start(Arc::clone(&printer), flows.clone(), zone.clone()))
+            .then(|| {
+                let redactor = Arc::clone(&redactor);
+                LiveLog::start(Arc::clone(&printer), flows.clone(), redactor, zone.clone())
+            })
             .transpose()
             .context("cannot start the log")?;
         let json = views
             .json
-            .then(|| JsonLines::start(Arc::clone(&printer), broken))
+            .then(|| JsonLines::start(Arc::clone(&printer), redactor, broken))
             .transpose()
             .context("cannot start the JSON lines")?;
         let observer = || Observer {
@@ -195,6 +202,7 @@ fn create(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: Timestamp::from(jiff::Timestamp::now()),
         options: options.clone(),
+        redacted: false,
     };
     let see = Box::new(move |event| observer.see(event));
     Writer::create(folder, about, how.clone(), Some(see)).map(Arc::new)
@@ -261,7 +269,11 @@ mod tests {
         let printer = Printer::new(Box::new(data.clone()), Box::new(people.clone()), false);
         let options = serde_json::Value::Null;
         let keeping = place.clone().into();
-        let recording = Recording::start(&keeping, options, ALL, Arc::new(printer), || {}).unwrap();
+        let recording = {
+            let catalog = Arc::new(Catalog::builtin());
+            Recording::start(&keeping, options, ALL, &catalog, Arc::new(printer), || {})
+        }
+        .unwrap();
         (recording, data, people)
     }
 
@@ -312,8 +324,14 @@ mod tests {
         let place = SessionPlace::Folder(folder.path().join("one"));
         let (_first, ..) = start(&place);
         let printer = Printer::new(Box::new(io::sink()), Box::new(io::sink()), false);
-        let second =
-            Recording::start(&place.into(), serde_json::Value::Null, ALL, Arc::new(printer), || {});
+        let second = Recording::start(
+            &place.into(),
+            serde_json::Value::Null,
+            ALL,
+            &Arc::new(Catalog::builtin()),
+            Arc::new(printer),
+            || {},
+        );
         let Err(error) = second else { panic!("two writers") };
         assert!(error.to_string().contains("another consoletap"), "{error}");
     }

@@ -64,7 +64,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
     // A thread that only warms a cache up: whether it gets to run does not matter.
     let _ = std::thread::Builder::new().spawn(consoletap_tls::warm_up);
 
-    let catalog = Catalog::load(&settings.catalog).map_err(Usage::new)?;
+    let catalog = Arc::new(Catalog::load(&settings.catalog).map_err(Usage::new)?);
     let rules = Rules::load(&settings.rules).map_err(Usage::new)?;
     let tls = tls(&settings)?;
     let reader_gone = Arc::new(Notify::new());
@@ -73,6 +73,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
         &settings.session,
         options(&settings),
         settings.views,
+        &catalog,
         Arc::clone(printer),
         move || tell.notify_one(),
     )?;
@@ -80,7 +81,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
 
     let wire = consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
     let parts = Parts {
-        catalog: Arc::new(catalog),
+        catalog,
         rules: Arc::new(rules),
         tls,
         recorder: recording.recorder(),

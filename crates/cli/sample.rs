@@ -1,13 +1,24 @@
 //! Flows for the tests of what draws them.
 
+use std::sync::{Arc, LazyLock};
+
+use consoletap_catalog::Catalog;
 use consoletap_flow::{
     BodySummary, Client, ConnectionId, Effect, Event, Failure, Finished, Flow, FlowId, Happening,
     Header, Headers, Kind, Opened, RequestHead, ResponseHead, RuleHit, Side, State, Target,
     Timestamp, Timings, Version,
 };
+use consoletap_redact::Redactor;
 
 /// 2026-11-23T20:43:00Z
 const START: Timestamp = Timestamp(1_795_466_580_000_000);
+
+/// What masks secrets, by the built-in catalog.
+pub(crate) fn masking() -> Arc<Redactor> {
+    static MASKING: LazyLock<Arc<Redactor>> =
+        LazyLock::new(|| Arc::new(Redactor::masking(Arc::new(Catalog::builtin()))));
+    Arc::clone(&MASKING)
+}
 
 /// A flow in the making.
 pub(crate) struct Sample {

@@ -1,8 +1,16 @@
-//! `consoletap session …`: what was recorded, read back. A command a file.
+//! `consoletap session …`: what was recorded, looked at, handed on and brought in. A command a
+//! file.
 
+mod columns;
+mod diff;
 mod downloads;
+mod export;
 mod flow_page;
+mod import;
 mod list;
+mod pack;
+mod redact;
+mod report;
 mod save;
 mod show;
 mod tls_page;
@@ -10,8 +18,10 @@ mod unknown;
 mod wanted;
 
 use std::io::{BufWriter, Write as _};
+use std::sync::Arc;
 
 use clap::Subcommand;
+use consoletap_catalog::Catalog;
 use jiff::tz::TimeZone;
 
 use crate::terminal::{Data, Printer};
@@ -28,20 +38,42 @@ pub(crate) enum Command {
     Save(save::Args),
     /// List what no row of the catalog explains, ready to be contributed
     Unknown(unknown::Args),
+    /// Add up a session: by console, category, title and host
+    Report(report::Args),
+    /// Say what one session asked for that another did not
+    Diff(diff::Args),
+    /// Write flows as HAR, curl commands, raw HTTP, JSON lines or WARC; without secrets
+    Export(export::Args),
+    /// Make a session of a HAR file, a mitmproxy flow file or a capture of packets
+    Import(import::Args),
+    /// Make a copy of a session without secrets, to be handed on
+    Redact(redact::Args),
+    /// Put a session into one file, as it is
+    Pack(pack::PackArgs),
+    /// Take a session out of such a file
+    Unpack(pack::UnpackArgs),
 }
 
 /// Runs the command.
 pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<()> {
     let zone = TimeZone::system();
     let look = printer.data_look();
+    let catalog = || Arc::new(Catalog::builtin());
     let mut out = BufWriter::new(Data(printer));
     // What is to be said beside the data, once all of it is out.
     let remarks = match command {
         Command::List(args) => list::run(&args, &look, &zone, &mut out)?,
-        Command::Show(args) => show::run(&args, &look, &zone, &mut out)?,
         Command::Downloads(args) => downloads::run(&args, &look, &mut out)?,
         Command::Save(args) => save::run(&args)?,
         Command::Unknown(args) => unknown::run(&args, &mut out)?,
+        Command::Show(args) => show::run(&args, catalog(), &look, &zone, &mut out)?,
+        Command::Report(args) => report::run(&args, catalog(), &look, &mut out)?,
+        Command::Diff(args) => diff::run(&args, catalog(), &look, &mut out)?,
+        Command::Export(args) => export::run(&args, catalog(), &mut out)?,
+        Command::Import(args) => import::run(&args, catalog())?,
+        Command::Redact(args) => redact::run(&args, catalog())?,
+        Command::Pack(args) => pack::pack(&args)?,
+        Command::Unpack(args) => pack::unpack(&args)?,
     };
     out.flush()?;
     printer.say(&remarks);
@@ -68,7 +100,7 @@ pub(crate) mod tests {
             tool: "consoletap".to_owned(),
             version: "0".to_owned(),
             started: Timestamp(1_795_466_580_000_000),
-            options: serde_json::Value::Null,
+            ..About::default()
         };
         let writer = Arc::new(Writer::create(directory, about, Options::default(), None).unwrap());
         for event in flows.iter().flat_map(ends) {

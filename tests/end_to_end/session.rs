@@ -138,7 +138,7 @@ async fn sessions_are_listed_and_shown_by_filter_and_by_number() {
     }
     assert!(!page.contains("geheim"), "{page}");
     let page = show(&["1", "--with-secrets"]).await;
-    assert_eq!(page.matches("geheim").count(), 2, "{page}");
+    assert_eq!(page.matches("geheim").count(), 3, "{page}");
     let missing = home.run(&["session", "show", &session, "99"]).await;
     assert_eq!(missing.code, Some(1));
     assert!(missing.stderr.contains("there is no flow 99"), "{}", missing.stderr);

@@ -1,57 +1,63 @@
-//! One flow in full: what it was, both heads, what TLS showed, and the bodies as far as they are
-//! text.
+//! One flow in full: what it was, both heads, what TLS showed, and the bodies decoded and laid
+//! out. What is given to it is without secrets already.
 
 use std::fmt::Write as _;
 
-use consoletap_flow::{
-    BodySummary, Digest, Flow, Headers, Kept, Kind, RequestHead, ResponseHead, State, Timings,
+use consoletap_content::{
+    End, Kind as Content, hex_dump, kind, percent_decode, pretty_json, pretty_xml,
 };
-use consoletap_session::Session;
+use consoletap_documents::Document;
+use consoletap_flow::{Flow, Headers, Kind, RequestHead, ResponseHead, State, Timings};
+use consoletap_interchange::{Body, Exchange, Missing};
 use jiff::tz::TimeZone;
 
 use crate::amounts::{short_duration, size};
 use crate::escape::{escape, escape_octets};
 use crate::line::{address, told};
 use crate::look::{Ink, Look};
-use crate::secrets::{MASK, is_secret_header, mask_json, mask_pairs, mask_path};
 
-/// How much of a body is shown.
-const PREVIEW_OCTETS: usize = 4096;
+/// A larger body is not read to be shown.
+pub(crate) const LARGEST_SHOWN: u64 = 16 << 20;
+
+/// How much of a body is laid out; with `--full` all of it, up to a mebibyte.
+const PREVIEW_OCTETS: usize = 16 << 10;
 const PREVIEW_LINES: usize = 60;
+const FULL_OCTETS: usize = 1 << 20;
+/// Octets of a hex dump.
+const DUMP_OCTETS: usize = 256;
 
-/// A flow and where its bodies are.
+/// A flow with its bodies, to be drawn.
 pub(crate) struct FlowPage<'a> {
-    pub(crate) flow: &'a Flow,
-    pub(crate) session: &'a Session,
-    pub(crate) with_secrets: bool,
+    pub(crate) exchange: &'a Exchange,
+    /// Whether bodies are shown whole.
+    pub(crate) full: bool,
 }
 
 impl FlowPage<'_> {
     /// The page. Writing to the String cannot fail, so that those results are dropped.
     pub(crate) fn draw(&self, look: &Look, zone: &TimeZone) -> String {
         let mut page = String::new();
+        let Exchange { flow, request_body, response_body } = self.exchange;
         self.facts(&mut page, look, zone);
-        page.push_str(&super::tls_page::draw(self.flow, look));
-        if let Some(request) = &self.flow.request {
+        page.push_str(&super::tls_page::draw(flow, look));
+        if let Some(request) = &flow.request {
             self.request(&mut page, request, look);
         }
-        for interim in &self.flow.interim {
+        for interim in &flow.interim {
             self.response(&mut page, interim, look);
         }
-        if let Some(response) = &self.flow.response {
+        if let Some(response) = &flow.response {
             self.response(&mut page, response, look);
         }
-        if let Some(finished) = &self.flow.finished {
-            let request = self.flow.request.as_ref().map(|head| &head.headers);
-            let response = self.flow.response.as_ref().map(|head| &head.headers);
-            self.body(&mut page, "From the console", &finished.request_body, request, look);
-            self.body(&mut page, "To the console", &finished.response_body, response, look);
-        }
+        let request = flow.request.as_ref().map(|head| &head.headers);
+        let response = flow.response.as_ref().map(|head| &head.headers);
+        self.body(&mut page, "From the console", request_body, request, look);
+        self.body(&mut page, "To the console", response_body, response, look);
         page
     }
 
     fn facts(&self, page: &mut String, look: &Look, zone: &TimeZone) {
-        let flow = self.flow;
+        let flow = &self.exchange.flow;
         let clean = |text: &str| escape(text, look.charset).into_owned();
         let kind = match flow.kind {
             Kind::Http => "request",
@@ -115,8 +121,7 @@ impl FlowPage<'_> {
     }
 
     fn request(&self, page: &mut String, head: &RequestHead, look: &Look) {
-        let target = self.masked(mask_path(&head.target).into_owned(), &head.target);
-        let line = format!("{} {target} {}", head.method, head.version);
+        let line = format!("{} {} {}", head.method, head.target, head.version);
         self.head(page, &line, &head.headers, look);
     }
 
@@ -129,11 +134,7 @@ impl FlowPage<'_> {
         let line = escape(line, look.charset).into_owned();
         let _ = writeln!(page, "\n{}", look.paint(Ink::Bold, &line));
         for header in headers {
-            let value = if is_secret_header(header.name()) && !self.with_secrets {
-                MASK.to_owned()
-            } else {
-                escape_octets(header.value(), look.charset)
-            };
+            let value = escape_octets(header.value(), look.charset);
             let name = look.paint(Ink::Dim, &format!("{}:", header.name()));
             let _ = writeln!(page, "{name} {value}");
         }
@@ -143,66 +144,102 @@ impl FlowPage<'_> {
         &self,
         page: &mut String,
         title: &str,
-        body: &BodySummary,
+        body: &Body,
         headers: Option<&Headers>,
         look: &Look,
     ) {
         if body.bytes == 0 {
             return;
         }
-        let kept = match body.kept {
-            Kept::Nothing => "not kept".to_owned(),
-            Kept::Whole => "kept whole".to_owned(),
-            Kept::Prefix { bytes, .. } => format!("the first {} kept", size(bytes)),
-            Kept::Lost => "not kept: the disk could not take it".to_owned(),
-        };
-        let heading = format!("{title}: {} bytes, {kept}", body.bytes);
+        let missing = body.missing.as_ref().map(|missing| match missing {
+            Missing::Rest => format!(", the first {} kept", size(body.octets.len() as u64)),
+            Missing::All(why) => format!(", {why}"),
+        });
+        let heading = format!("{title}: {} bytes{}", body.bytes, missing.unwrap_or_default());
+        let heading = escape(&heading, look.charset).into_owned();
         let _ = writeln!(page, "\n{}", look.paint(Ink::Bold, &heading));
-        if let Some(digest) = body.digest {
-            let _ = writeln!(page, "  {digest}");
+        if body.octets.is_empty() {
+            return;
         }
-        let stored = match body.kept {
-            Kept::Whole => body.digest,
-            Kept::Prefix { digest, .. } => Some(digest),
-            Kept::Nothing | Kept::Lost => None,
+        let text = |name| headers.and_then(|headers| headers.text(name));
+        let decoded = match body.decoded(headers, FULL_OCTETS) {
+            Ok(decoded) => decoded,
+            Err(unknown) => {
+                let _ = writeln!(page, "  {}", escape(&unknown.to_string(), look.charset));
+                page.push_str(&dump(&body.octets));
+                return;
+            }
         };
-        if let Some(stored) = stored {
-            page.push_str(&self.preview(&stored, headers, look));
+        let coding = text("content-encoding").unwrap_or_default();
+        if !matches!(coding, "" | "identity") {
+            let _ = writeln!(page, "  decoded from {}", escape(coding, look.charset));
         }
+        if decoded.end == End::Broken && body.missing.is_none() {
+            let _ =
+                writeln!(page, "  {}", look.paint(Ink::Bad, "its coding is broken behind this"));
+        }
+        let octets = &*decoded.octets;
+        if let Ok(document) = Document::recognise(None, octets) {
+            let summary = escape(&document.summary(), look.charset).into_owned();
+            let _ = writeln!(page, "  {}", look.paint(Ink::Notice, &summary));
+        }
+        page.push_str(&self.lay_out(&kind(text("content-type"), octets), octets, look));
     }
 
-    /// The beginning of a body, where it is text.
-    fn preview(&self, digest: &Digest, headers: Option<&Headers>, look: &Look) -> String {
-        let coding = headers.and_then(|headers| headers.text("content-encoding"));
-        if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-            return format!("  ({}-encoded)\n", escape(coding, look.charset));
+    /// Decoded octets as lines.
+    fn lay_out(&self, kind: &Content, octets: &[u8], look: &Look) -> String {
+        match kind {
+            Content::Image { format, width, height } => {
+                return format!("  a picture: {format}, {width} x {height} pixels\n");
+            }
+            Content::Binary => return dump(octets),
+            _ => {}
         }
-        let octets = match self.session.body(digest) {
-            Ok(octets) => octets,
-            Err(problem) => return format!("  ({problem})\n"),
+        let room = if self.full { FULL_OCTETS } else { PREVIEW_OCTETS };
+        let text = String::from_utf8_lossy(&octets[..octets.len().min(room)]);
+        let laid = match kind {
+            Content::Json => pretty_json(&text),
+            Content::Xml => pretty_xml(&text),
+            Content::Form => form(&text),
+            _ => text.into_owned(),
         };
-        let Some(text) = text_of(&octets) else { return "  (no text)\n".to_owned() };
-        let kind = headers.and_then(|headers| headers.text("content-type")).unwrap_or_default();
-        let masked = if kind.starts_with("application/x-www-form-urlencoded") {
-            mask_pairs(text).into_owned()
-        } else {
-            mask_json(text).into_owned()
-        };
-        let text = self.masked(masked, text);
-        let mut lines: Vec<String> = text
+        let most = if self.full { usize::MAX } else { PREVIEW_LINES };
+        let mut lines: Vec<String> = laid
             .lines()
-            .take(PREVIEW_LINES)
+            .take(most)
             .map(|line| format!("  {}\n", escape(line, look.charset)))
             .collect();
-        if text.lines().count() > PREVIEW_LINES || text.len() < octets.len() {
-            lines.push(format!("  {}\n", look.ellipsis()));
+        if octets.len() > room || laid.lines().nth(most).is_some() {
+            let hint = if self.full { "" } else { " (--full shows more)" };
+            lines.push(format!("  {}{hint}\n", look.ellipsis()));
         }
         lines.concat()
     }
+}
 
-    fn masked(&self, masked: String, plain: &str) -> String {
-        if self.with_secrets { plain.to_owned() } else { masked }
+/// A form as a table.
+fn form(text: &str) -> String {
+    let decoded = |text: &str| String::from_utf8_lossy(&percent_decode(text)).into_owned();
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let pairs: Vec<(String, String)> = pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect();
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(24);
+    // A line end in a value is told, so that a row stays a row.
+    let row = |(name, value): &(String, String)| {
+        format!("{name:width$}  {}\n", value.replace('\n', "\\n").replace('\r', "\\r"))
+    };
+    pairs.iter().map(row).collect()
+}
+
+fn dump(octets: &[u8]) -> String {
+    let shown = &octets[..octets.len().min(DUMP_OCTETS)];
+    let mut text: String = hex_dump(shown).lines().map(|line| format!("  {line}\n")).collect();
+    if octets.len() > DUMP_OCTETS {
+        text.push_str(&format!("  and {} more\n", size((octets.len() - DUMP_OCTETS) as u64)));
     }
+    text
 }
 
 /// What the request told of itself.
@@ -235,30 +272,18 @@ fn timings(timings: &Timings) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// The beginning of a body as text: UTF-8 without controls but white space.
-fn text_of(octets: &[u8]) -> Option<&str> {
-    let start = &octets[..octets.len().min(PREVIEW_OCTETS)];
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        // A character that the cut parted is no reason to show nothing.
-        Err(error) if error.error_len().is_none() && start.len() < octets.len() => {
-            std::str::from_utf8(&start[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
-    (!text.chars().any(odd)).then_some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use consoletap_catalog::Catalog;
     use consoletap_flow::{
         BodyCopy, CertificateFacts, ClientHelloFacts, Effect, Happening, Record, Recorder as _,
         ServerHelloFacts, Side, Timestamp, TlsAction, Verdict,
     };
-    use consoletap_session::{About, Options, Writer};
+    use consoletap_interchange::Source;
+    use consoletap_redact::Redactor;
+    use consoletap_session::{About, Options, Session, Writer};
     use insta::assert_snapshot;
 
     use super::*;
@@ -272,7 +297,7 @@ mod tests {
             tool: "consoletap".to_owned(),
             version: "0".to_owned(),
             started: Timestamp(0),
-            options: serde_json::Value::Null,
+            ..About::default()
         };
         let writer = Writer::create(folder.path(), about, Options::default(), None).unwrap();
         let writer = Arc::new(writer);
@@ -293,7 +318,14 @@ mod tests {
         let kept = session.flows().next().unwrap().unwrap();
         // Heads and the rest of a sample are no events of their own here.
         let flow = Flow { finished: kept.finished, ..flow.clone() };
-        FlowPage { flow: &flow, session: &session, with_secrets }.draw(&Look::PLAIN, &TimeZone::UTC)
+        let mut source = Source::as_it_is(session, LARGEST_SHOWN);
+        if !with_secrets {
+            let mut redactor = Redactor::masking(Arc::new(Catalog::builtin()));
+            redactor.learn(&flow);
+            source = source.redacted_by(redactor);
+        }
+        let exchange = source.exchange(&flow);
+        FlowPage { exchange: &exchange, full: false }.draw(&Look::PLAIN, &TimeZone::UTC)
     }
 
     fn sign_in() -> Flow {
@@ -321,7 +353,7 @@ mod tests {
     #[test]
     fn secrets_are_shown_where_they_are_asked_for() {
         let text = page(&sign_in(), b"loginid=geheim", b"{}", true);
-        assert_eq!(text.matches("geheim").count(), 3, "{text}");
+        assert_eq!(text.matches("geheim").count(), 4, "{text}");
     }
 
     #[test]
@@ -363,12 +395,22 @@ mod tests {
     }
 
     #[test]
-    fn only_text_is_previewed() {
-        assert_eq!(text_of(b"a\r\n\tb"), Some("a\r\n\tb"));
-        assert_eq!(text_of(b"\x7fCNT\0"), None);
-        assert_eq!(text_of(b"\xff"), None);
-        let long = "é".repeat(PREVIEW_OCTETS);
-        let cut = [b"a", long.as_bytes()].concat();
-        assert_eq!(text_of(&cut).map(str::len), Some(PREVIEW_OCTETS - 1));
+    fn bodies_are_decoded_and_laid_out() {
+        let flow = |kind: &'static str, coding: &'static str| {
+            let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
+            Sample::get("http://a.example/x").answer(200, &fields).flow()
+        };
+        let gzip = consoletap_content::encode(
+            br#"{"npTitleId":"CUSA00001_00","names":[{"name":"a"}]}"#,
+            consoletap_content::Coding::Gzip,
+        );
+        let pages = [
+            page(&flow("application/json", "gzip"), b"", &gzip.unwrap(), false),
+            page(&flow("text/xml", ""), b"a=b&c=d%20e", b"<a><b>c</b>\x1b[2J</a>", false),
+            page(&flow("application/octet-stream", ""), b"", b"\x7fCNT\0\0\0\x01", false),
+            page(&flow("application/json", "zstd"), b"", b"\x28\xb5\x2f\xfd", true),
+        ];
+        let bodies = pages.map(|page| page[page.find("bytes").unwrap()..].to_owned());
+        assert_snapshot!(bodies.join("---\n"));
     }
 }

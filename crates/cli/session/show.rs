@@ -1,19 +1,27 @@
 //! `consoletap session show`: the flows of a session in a line each, or one of them in full.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
 
 use anyhow::Context as _;
-use consoletap_flow::State;
+use clap::ValueEnum;
+use consoletap_catalog::Catalog;
+use consoletap_flow::{BodySide, Flow, FlowId, State};
+use consoletap_interchange::{Lessons, Source};
+use consoletap_redact::Redactor;
 use consoletap_session::Session;
 use jiff::tz::TimeZone;
 
 use crate::amounts::count;
 use crate::consoles::{Consoles, address};
 use crate::json;
-use crate::line::Line;
+use crate::line::Row;
 use crate::look::Look;
-use crate::session::flow_page::FlowPage;
+use crate::session::columns::{CONSOLE, Column, Table};
+use crate::session::flow_page::{FlowPage, LARGEST_SHOWN};
 use crate::session::wanted::Wanted;
 
 #[derive(Debug, Default, clap::Args)]
@@ -25,57 +33,267 @@ pub(crate) struct Args {
     /// One JSON line a flow
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show passwords, tokens and device ids, too
+    /// These columns instead of the usual line, parted by tabs
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,…", conflicts_with = "json")]
+    pub(crate) columns: Vec<Column>,
+    /// Sort by this instead of the time; largest and longest first
+    #[arg(long, value_enum, value_name = "BY")]
+    pub(crate) sort: Option<Sort>,
+    /// The other way around
     #[arg(long)]
-    pub(crate) with_secrets: bool,
+    pub(crate) reverse: bool,
+    /// No more flows than this
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<usize>,
+    /// Show all of the bodies of one flow
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Show passwords, tokens and device ids, too
+    #[arg(long, visible_alias = "with-secrets")]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// When it began
+    Time,
+    /// Octets both ways
+    Size,
+    /// How long it took
+    Duration,
+    /// The status of the answer
+    Status,
+    /// The host, by its last label first
+    Host,
+    /// The category
+    Category,
 }
 
 /// Shows flows; gives what else is to be said of the session.
 pub(crate) fn run(
     args: &Args,
+    catalog: Arc<Catalog>,
     look: &Look,
     zone: &TimeZone,
     out: &mut dyn Write,
 ) -> anyhow::Result<String> {
     let wanted = Wanted::parse(&args.filter)?;
     let session = Session::open(&args.directory)?;
-    if let (Wanted::One(id), false) = (&wanted, args.json) {
-        let flow = session.flows().flatten().find(|flow| flow.id == *id);
-        let flow = flow.with_context(|| format!("there is no flow {id} in this session"))?;
-        let page = FlowPage { flow: &flow, session: &session, with_secrets: args.with_secrets };
-        out.write_all(page.draw(look, zone).as_bytes())?;
-        return Ok(String::new());
+    let redactor = (!args.raw).then(|| Redactor::masking(catalog));
+    let view = View { args, look, zone };
+    match (&wanted, args.json || !args.columns.is_empty()) {
+        (Wanted::One(id), false) => view.page(session, redactor, *id, out),
+        _ => view.rows(&session, redactor, &wanted, out),
     }
-    // The names of consoles come from all flows, so that the first line has them, too.
-    let mut consoles = Consoles::default();
-    if !args.json {
-        session.flows().flatten().for_each(|flow| consoles.learn(&flow));
-    }
-    let mut remarks = Remarks::default();
-    for flow in session.flows() {
-        let flow = match flow {
-            Ok(flow) => flow,
-            Err(problem) => {
-                remarks.problems.push(problem.to_string());
-                continue;
+}
+
+struct View<'a> {
+    args: &'a Args,
+    look: &'a Look,
+    zone: &'a TimeZone,
+}
+
+impl View<'_> {
+    /// One flow in full.
+    fn page(
+        &self,
+        session: Session,
+        mut redactor: Option<Redactor>,
+        id: FlowId,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<String> {
+        let mut found = None;
+        let mut lessons = Lessons::quick(&session);
+        for flow in session.flows().flatten() {
+            if let Some(redactor) = &mut redactor {
+                lessons.take(redactor, &flow);
             }
-        };
-        remarks.seen += 1;
-        remarks.unfinished += u64::from(flow.state() == State::Unfinished);
-        if !wanted.fits(&flow) {
-            continue;
+            if flow.id == id {
+                found = Some(flow);
+            }
         }
-        remarks.shown += 1;
-        let text = if args.json {
-            json::line(&flow, args.with_secrets)
-        } else {
-            let client = consoles.label(address(&flow), look);
-            Line { flow: &flow, client: &client, numbered: true }.draw(look, zone)
-        };
-        out.write_all(text.as_bytes())?;
+        let flow = found.with_context(|| format!("there is no flow {id} in this session"))?;
+        let mut source = Source::as_it_is(session, LARGEST_SHOWN);
+        if let Some(mut redactor) = redactor {
+            // A secret that only the bodies tell by its name may stand in the heads as well.
+            let exchange = source.exchange(&flow);
+            for (part, body) in [
+                (BodySide::Request, &exchange.request_body),
+                (BodySide::Response, &exchange.response_body),
+            ] {
+                redactor.learn_body(&flow, part, &body.octets);
+            }
+            source = source.redacted_by(redactor);
+        }
+        let exchange = source.exchange(&flow);
+        let page = FlowPage { exchange: &exchange, full: self.args.full };
+        out.write_all(page.draw(self.look, self.zone).as_bytes())?;
+        Ok(String::new())
     }
-    remarks.lost = session.gaps().map(|gap| gap.events).sum();
-    Ok(remarks.draw(args.json))
+
+    /// A line for each flow. What consoles are called and what the secrets are come from all flows,
+    /// so that the first line has them, too: lines are held until all were seen, or too many are.
+    fn rows(
+        &self,
+        session: &Session,
+        redactor: Option<Redactor>,
+        wanted: &Wanted,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<String> {
+        let mut rows = Rows {
+            view: self,
+            consoles: Consoles::default(),
+            redactor,
+            lessons: Lessons::quick(session),
+            table: Table::new(&self.args.columns, self.zone),
+            held: Vec::new(),
+            remarks: Remarks::default(),
+        };
+        // Reading is most of the work, so that the rest is done beside it.
+        let (sender, flows) = mpsc::sync_channel(4);
+        std::thread::scope(|scope| -> io::Result<()> {
+            scope.spawn(move || {
+                let mut flows = session.flows();
+                loop {
+                    let batch: Vec<_> = flows.by_ref().take(BATCH).collect();
+                    // Nobody takes it where the reader of standard output had enough.
+                    if batch.is_empty() || sender.send(batch).is_err() {
+                        break;
+                    }
+                }
+            });
+            for flow in flows.into_iter().flatten() {
+                match flow {
+                    Ok(flow) => rows.take(&flow, wanted),
+                    Err(problem) => rows.remarks.problems.push(problem.to_string()),
+                }
+                let is_sorted = self.args.sort.is_some() || self.args.reverse;
+                if rows.held.len() >= MOST_HELD && !is_sorted {
+                    rows.draw(out)?;
+                }
+            }
+            rows.sort();
+            rows.draw(out)
+        })?;
+        let mut remarks = rows.remarks;
+        remarks.lost = session.gaps().map(|gap| gap.events).sum();
+        Ok(remarks.draw(self.args.json))
+    }
+}
+
+/// Flows go from the thread that reads them to the one that makes lines of them so many at a time.
+const BATCH: usize = 256;
+
+/// So many lines are held, in 100 MB at the most.
+const MOST_HELD: usize = 1 << 17;
+
+/// Lines in the making.
+struct Rows<'a> {
+    view: &'a View<'a>,
+    consoles: Consoles,
+    redactor: Option<Redactor>,
+    lessons: Lessons<'a>,
+    table: Table<'a>,
+    held: Vec<Held>,
+    remarks: Remarks,
+}
+
+struct Held {
+    client: IpAddr,
+    key: Option<Key>,
+    form: Form,
+}
+
+enum Form {
+    Row(Box<Row>),
+    Text(String),
+}
+
+impl Rows<'_> {
+    fn take(&mut self, flow: &Flow, wanted: &Wanted) {
+        self.remarks.seen += 1;
+        self.remarks.unfinished += u64::from(flow.state() == State::Unfinished);
+        self.consoles.learn(flow);
+        if let Some(redactor) = &mut self.redactor {
+            self.lessons.take(redactor, flow);
+        }
+        let View { args, look, zone } = self.view;
+        let is_enough = || args.limit.is_some_and(|limit| self.held.len() >= limit);
+        if !wanted.fits(flow) || (args.sort.is_none() && !args.reverse && is_enough()) {
+            return;
+        }
+        let told = self.redactor.as_ref().map(|redactor| redactor.row(flow));
+        let told = told.as_ref().unwrap_or(flow);
+        let form = if args.json {
+            Form::Text(json::line(told))
+        } else if args.columns.is_empty() {
+            Form::Row(Box::new(Row::of(told, true, look, zone)))
+        } else {
+            Form::Text(self.table.row(told))
+        };
+        let sort = args.sort.or_else(|| args.reverse.then_some(Sort::Time));
+        let key = sort.map(|sort| Key::of(flow, sort));
+        self.held.push(Held { client: address(flow), key, form });
+    }
+
+    fn sort(&mut self) {
+        self.held.sort_by(|one, other| one.key.cmp(&other.key));
+        if self.view.args.reverse {
+            self.held.reverse();
+        }
+    }
+
+    fn draw(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let View { args, look, .. } = self.view;
+        let left = args.limit.map_or(usize::MAX, |limit| {
+            limit.saturating_sub(usize::try_from(self.remarks.shown).unwrap_or(usize::MAX))
+        });
+        for Held { client, form, .. } in self.held.drain(..).take(left) {
+            let text = match form {
+                Form::Row(mut row) => {
+                    if let Some(redactor) = &self.redactor {
+                        row.redact(redactor);
+                    }
+                    row.draw(&self.consoles.label(client, look), look)
+                }
+                Form::Text(text) => {
+                    let clean = self.redactor.as_ref().map(|redactor| redactor.text(&text));
+                    let text = clean.unwrap_or(Cow::Borrowed(text.as_str()));
+                    text.replace(CONSOLE, &self.consoles.label(client, look))
+                }
+            };
+            out.write_all(text.as_bytes())?;
+            self.remarks.shown += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What rows are sorted by; equal ones stay in the order of time.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    LargestFirst(std::cmp::Reverse<u128>),
+    SmallestFirst(i64),
+    Text(Vec<String>),
+}
+
+impl Key {
+    fn of(flow: &Flow, sort: Sort) -> Self {
+        let largest = |number: u128| Self::LargestFirst(std::cmp::Reverse(number));
+        match sort {
+            Sort::Time => Self::SmallestFirst(flow.started.0),
+            Sort::Size => largest(u128::from(flow.request_bytes) + u128::from(flow.response_bytes)),
+            Sort::Duration => largest(flow.latest.since(flow.started).as_micros()),
+            Sort::Status => Self::SmallestFirst(flow.status().map_or(0, i64::from)),
+            Sort::Host => {
+                let host = flow.target.as_ref().map(|target| target.authority().host.to_string());
+                Self::Text(
+                    host.iter().flat_map(|host| host.rsplit('.').map(str::to_owned)).collect(),
+                )
+            }
+            Sort::Category => Self::Text(vec![flow.classification.category.to_string()]),
+        }
+    }
 }
 
 /// What a reader should know beside the flows.
@@ -134,10 +352,11 @@ mod tests {
             directory: directory.to_owned(),
             filter: filter.iter().map(ToString::to_string).collect(),
             json,
-            with_secrets: false,
+            ..Args::default()
         };
         let mut out = Vec::new();
-        let remarks = run(&args, &Look::PLAIN, &TimeZone::UTC, &mut out)?;
+        let remarks =
+            run(&args, Arc::new(Catalog::builtin()), &Look::PLAIN, &TimeZone::UTC, &mut out)?;
         Ok((String::from_utf8(out).unwrap(), remarks))
     }
 

@@ -17,7 +17,7 @@ const FORMAT: u32 = 1;
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Who recorded, when, and with which options.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct About {
     /// The program.
     pub tool: String,
@@ -28,6 +28,9 @@ pub struct About {
     /// The options it ran with, for a person to look up; readers need none of them.
     #[serde(default)]
     pub options: serde_json::Value,
+    /// Whether secrets were taken out, so that it may be handed on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 /// The file: the version of the format, and [`About`].

@@ -1,6 +1,6 @@
 //! Reads a session, also one that is being written: only whole lines are seen.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, Cursor};
 use std::path::{Path, PathBuf};
@@ -93,9 +93,15 @@ impl Session {
     }
 
     /// Its flows, in the order they began. Those that the recording did not see the end of are
-    /// unfinished.
+    /// unfinished. While one stays open, no more than 4096 wait for it: then they go first.
     pub fn flows(&self) -> impl Iterator<Item = Result<Flow, ReadProblem>> + use<> {
-        Flows { lines: Lines::of(&self.directory), order: VecDeque::new(), open: HashMap::new() }
+        Flows {
+            lines: Lines::of(&self.directory),
+            open: HashMap::new(),
+            order: BTreeMap::new(),
+            over: BTreeSet::new(),
+            begun: 0,
+        }
     }
 
     /// Its events, as they were written.
@@ -199,12 +205,20 @@ impl Session {
     }
 }
 
-/// Folds events into flows. A flow is given out once it and all before it are finished, so that
-/// little is held at a time.
+/// So many flows wait for one that began before them. A tunnel may stay open for the whole
+/// session, and what is read must not grow with it.
+const MOST_HELD: usize = 4096;
+
+/// Folds events into flows. A flow is given out once it and all before it are finished, or too
+/// many wait, so that little is held at a time.
 struct Flows {
     lines: Lines,
-    order: VecDeque<FlowId>,
-    open: HashMap<FlowId, Flow>,
+    open: HashMap<FlowId, (u64, Flow)>,
+    /// Those that were not given out, by the place of their beginning in the log.
+    order: BTreeMap<u64, FlowId>,
+    /// The places of those of them that are over.
+    over: BTreeSet<u64>,
+    begun: u64,
 }
 
 impl Iterator for Flows {
@@ -212,13 +226,14 @@ impl Iterator for Flows {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(first) = self.order.front().and_then(|id| self.open.get(id))
-                && first.finished.is_some()
-            {
-                return self.pop();
+            if let Some(place) = self.ready() {
+                return self.give(place);
             }
             match self.lines.next() {
-                None => return self.pop(),
+                None => {
+                    let (&first, _) = self.order.first_key_value()?;
+                    return self.give(first);
+                }
                 Some(Err(problem)) => return Some(Err(problem)),
                 Some(Ok((Entry::Event(event), _))) => self.apply(*event),
                 Some(Ok(_)) => {}
@@ -229,18 +244,30 @@ impl Iterator for Flows {
 
 impl Flows {
     fn apply(&mut self, event: Event) {
-        if let Some(flow) = self.open.get_mut(&event.flow) {
+        if let Some((place, flow)) = self.open.get_mut(&event.flow) {
             flow.apply(event);
+            if flow.finished.is_some() {
+                self.over.insert(*place);
+            }
         } else if let Some(flow) = Flow::open(event) {
-            self.order.push_back(flow.id);
-            self.open.insert(flow.id, flow);
+            self.order.insert(self.begun, flow.id);
+            self.open.insert(flow.id, (self.begun, flow));
+            self.begun += 1;
         }
         // Else its beginning is in a gap, or in a line that was reported.
     }
 
-    fn pop(&mut self) -> Option<Result<Flow, ReadProblem>> {
-        let id = self.order.pop_front()?;
-        self.open.remove(&id).map(Ok)
+    /// The place of a flow that can be given out.
+    fn ready(&self) -> Option<u64> {
+        let over = *self.over.first()?;
+        let is_first = || self.order.first_key_value().is_some_and(|(&first, _)| first == over);
+        (self.order.len() > MOST_HELD || is_first()).then_some(over)
+    }
+
+    fn give(&mut self, place: u64) -> Option<Result<Flow, ReadProblem>> {
+        self.over.remove(&place);
+        let id = self.order.remove(&place)?;
+        self.open.remove(&id).map(|(_, flow)| Ok(flow))
     }
 }
 

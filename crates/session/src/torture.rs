@@ -102,7 +102,7 @@ const EVENTS: u64 = 6;
 
 fn about() -> About {
     let (tool, version) = ("test".to_owned(), "0".to_owned());
-    About { tool, version, started: Timestamp(0), options: serde_json::Value::Null }
+    About { tool, version, started: Timestamp(0), ..About::default() }
 }
 
 fn octets_of(number: u64) -> Vec<u8> {

@@ -332,6 +332,24 @@ fn a_flow_without_its_end_is_unfinished_and_flows_come_in_order() {
 }
 
 #[test]
+fn a_flow_that_stays_open_does_not_hold_up_all_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = create(folder.path());
+    let all = 5000;
+    writer.record(Record::new(opened(1)));
+    (2..=all).flat_map(exchange).for_each(|event| writer.record(Record::new(event)));
+    writer.record(Record::new(finished(1)));
+    writer.close();
+    let ids: Vec<_> =
+        Session::open(folder.path()).unwrap().flows().map(|flow| flow.unwrap().id.0).collect();
+    let held = ids.iter().position(|&id| id == 1).unwrap();
+    assert!(held > 0 && held <= 5000 - 4096, "{held}");
+    let mut others = ids.clone();
+    others.remove(held);
+    assert!(others.is_sorted() && ids.len() as u64 == all);
+}
+
+#[test]
 fn sessions_are_listed_newest_first_and_broken_ones_with_their_problem() {
     let root = tempfile::tempdir().unwrap();
     for (name, started) in [("old", 1), ("new", 2)] {

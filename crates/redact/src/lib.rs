@@ -1,0 +1,19 @@
+//! Takes secrets out of flows and bodies before they are shown or handed on, and leaves a mask or
+//! a pseudonym in their place.
+//!
+//! A secret is found by its *name* (the catalog's secret fields of the flow's row, and the usual
+//! names), by its *shape* (a JWT, a hardware address, the password in a URL), and, once a
+//! [`Redactor`] has learned it, by its *value*, wherever that shows up again and however it is
+//! encoded there.
+//!
+//! Pure: no I/O, no clock. It knows no session and no file format. What it cannot do is find a
+//! secret under a name that nobody lists, in a shape that says nothing, which occurs nowhere else.
+
+mod known;
+mod names;
+mod redactor;
+mod scan;
+mod stand_in;
+
+pub use redactor::{Redacted, Redactor};
+pub use stand_in::Key;
