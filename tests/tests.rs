@@ -17,12 +17,15 @@ mod end_to_end {
     mod downloads;
     mod explain;
     mod exports;
+    mod filters;
     mod full_disk;
     mod http;
     mod intercept;
     mod log;
     mod mistakes;
+    mod packs;
     mod rules;
+    mod rules_work;
     mod session;
     mod settings;
     mod stop;

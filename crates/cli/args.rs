@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use consoletap_filter::Filter;
 use consoletap_flow::HostGlob;
 use consoletap_proxy::{Redirect, TlsPick};
 use consoletap_tls::{ClientCertificate, ExtraRoots};
@@ -15,6 +16,7 @@ use crate::catalog::CatalogCommand;
 use crate::explain::ExplainArgs;
 use crate::line::legend;
 use crate::quantity::{Size, Span, Store, SyncTime};
+use crate::rules;
 use crate::session;
 use crate::tls::TlsCommand;
 use crate::url::UrlArgs;
@@ -52,20 +54,14 @@ pub(crate) enum Command {
     /// Look at our certificate, and export it for a console
     #[command(subcommand)]
     Certs(crate::certs::Command),
-    /// Look at the ready rule packs
+    /// List, check and try rules
     #[command(subcommand)]
-    Rules(RulesCommand),
+    Rules(rules::Command),
     /// Look at what was learned about TLS
     #[command(subcommand)]
     Tls(TlsCommand),
     /// Print the settings file with every key explained
     Settings,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RulesCommand {
-    /// List the packs that `--rules` knows by name
-    List,
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +182,12 @@ pub(crate) struct RunArgs {
     /// Let these clients use the proxy, too (repeatable); private addresses always may
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) allow: Vec<IpNet>,
+    /// Show only flows that fit this filter, as `~cat update`; all are recorded
+    #[arg(long, value_name = "FILTER", conflicts_with = "words")]
+    pub(crate) filter: Option<Filter>,
+    /// The same filter without the option: '~console ps4 & ~cat download'
+    #[arg(value_name = "FILTER")]
+    pub(crate) words: Vec<String>,
     /// Read settings from this file [default: ~/.config/consoletap/config.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use consoletap_catalog::Catalog;
 use consoletap_proxy::{Listener, Parts, Proxy, Redirect, TlsParts};
-use consoletap_rules::Rules;
+use consoletap_rules::RuleBook;
 use consoletap_simulator::{Pace, World, ps4_start_up};
 use consoletap_tls::{Learned, Trust, TrustSettings};
 use tokio::sync::oneshot;
@@ -17,6 +17,7 @@ use crate::args::DemoArgs;
 use crate::recording::Recording;
 use crate::run::{runtime, trace};
 use crate::settings::{SessionPlace, Views};
+use crate::shown::Shown;
 use crate::terminal::Printer;
 
 /// Plays the start-up once.
@@ -33,8 +34,15 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
     let place = args.write.map_or(SessionPlace::New, SessionPlace::Folder);
     let options = serde_json::json!({ "demo": true });
     let catalog = Arc::new(Catalog::builtin());
-    let recording =
-        Recording::start(&place.into(), options, views, &catalog, Arc::clone(printer), || {})?;
+    let recording = Recording::start(
+        &place.into(),
+        options,
+        views,
+        &Shown::default(),
+        &catalog,
+        Arc::clone(printer),
+        || {},
+    )?;
     printer.say(&format!("listening on {proxy}\nA simulated PS4 starts up through it.\n\n"));
 
     let wire = consoletap_proxy::Settings {
@@ -44,7 +52,7 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
     };
     let parts = Parts {
         catalog,
-        rules: Arc::new(Rules::none()),
+        rules: Arc::new(RuleBook::default()),
         tls: TlsParts {
             interceptor: None,
             trust: Arc::new(Trust::new(&TrustSettings::default())?),

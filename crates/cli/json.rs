@@ -8,6 +8,10 @@ use std::thread::{self, JoinHandle};
 use consoletap_flow::Flow;
 use consoletap_redact::Redactor;
 
+use crate::consoles::address;
+use crate::live::Flows;
+use crate::look::Look;
+use crate::shown::Shown;
 use crate::terminal::Printer;
 
 /// The flow in one line; whoever shows it takes its secrets out first.
@@ -30,12 +34,14 @@ impl JsonLines {
     /// Begins to write. `broken` is called when nothing can be written any more.
     pub(crate) fn start(
         printer: Arc<Printer>,
+        flows: Flows,
+        shown: Shown,
         redactor: Arc<Redactor>,
         broken: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        let (queue, flows) = mpsc::channel();
+        let (queue, done) = mpsc::channel();
         let thread = thread::Builder::new().name("json".to_owned()).spawn(move || {
-            let result = write(&printer, &redactor, &flows);
+            let result = write(&printer, &flows, &shown, &redactor, &done);
             if result.is_err() {
                 broken();
             }
@@ -76,11 +82,16 @@ impl JsonQueue {
 
 fn write(
     printer: &Printer,
+    flows: &Flows,
+    shown: &Shown,
     redactor: &Redactor,
-    flows: &Receiver<Option<Arc<Flow>>>,
+    done: &Receiver<Option<Arc<Flow>>>,
 ) -> io::Result<()> {
-    while let Ok(Some(flow)) = flows.recv() {
-        printer.data(&line(&redactor.flow(&flow)))?;
+    while let Ok(Some(flow)) = done.recv() {
+        let called = flows.look_at().totals().consoles().label(address(&flow), &Look::PLAIN);
+        if shown.fits(&flow, &called) {
+            printer.data(&line(&redactor.flow(&flow)))?;
+        }
     }
     Ok(())
 }
@@ -98,8 +109,9 @@ mod tests {
     fn every_flow_is_a_line_and_secrets_are_masked() {
         let paper = Paper::default();
         let printer = Printer::new(Box::new(paper.clone()), Box::new(io::sink()), false);
-        let lines =
-            JsonLines::start(Arc::new(printer), masking(), || panic!("nothing broke")).unwrap();
+        let broken = || panic!("nothing broke");
+        let (flows, shown) = (Flows::default(), Shown::default());
+        let lines = JsonLines::start(Arc::new(printer), flows, shown, masking(), broken).unwrap();
         for id in 1..=500 {
             lines
                 .queue()
@@ -131,9 +143,11 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&broken);
         let printer = Arc::new(Printer::new(Box::new(Closed), Box::new(io::sink()), false));
-        let lines =
-            JsonLines::start(printer, masking(), move || told.store(true, Ordering::SeqCst))
-                .unwrap();
+        let (flows, shown) = (Flows::default(), Shown::default());
+        let lines = JsonLines::start(printer, flows, shown, masking(), move || {
+            told.store(true, Ordering::SeqCst)
+        })
+        .unwrap();
         lines.queue().push(Arc::new(Sample::get("http://a/").flow()));
         lines.close().unwrap();
         assert!(broken.load(Ordering::SeqCst));

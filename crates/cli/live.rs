@@ -21,6 +21,7 @@ use crate::json::JsonQueue;
 use crate::line::Line;
 use crate::look::{Ink, Look};
 use crate::progress;
+use crate::shown::Shown;
 use crate::terminal::Printer;
 
 /// Flows that wait to be drawn. A terminal that is further behind loses lines.
@@ -102,6 +103,7 @@ impl LiveLog {
     pub(crate) fn start(
         printer: Arc<Printer>,
         flows: Flows,
+        shown: Shown,
         redactor: Arc<Redactor>,
         zone: TimeZone,
     ) -> io::Result<Self> {
@@ -109,7 +111,7 @@ impl LiveLog {
         let skipped = Arc::new(AtomicU64::new(0));
         let queue = LogQueue { sender, skipped: Arc::clone(&skipped) };
         let redrawn = Instant::now();
-        let drawing = Drawing { printer, flows, redactor, zone, skipped, told: 0, redrawn };
+        let drawing = Drawing { printer, flows, shown, redactor, zone, skipped, told: 0, redrawn };
         let thread =
             thread::Builder::new().name("log".to_owned()).spawn(move || drawing.run(&messages))?;
         Ok(Self { queue, thread })
@@ -130,6 +132,7 @@ impl LiveLog {
 struct Drawing {
     printer: Arc<Printer>,
     flows: Flows,
+    shown: Shown,
     redactor: Arc<Redactor>,
     zone: TimeZone,
     skipped: Arc<AtomicU64>,
@@ -180,6 +183,9 @@ impl Drawing {
 
     fn line(&self, done: &Done, look: &Look) -> String {
         let client = self.flows.look_at().totals().consoles().label(address(&done.flow), look);
+        if !self.shown.fits(&done.flow, &client) {
+            return String::new();
+        }
         let flow = self.redactor.flow(&done.flow);
         Line { flow: &flow, client: &client, numbered: false }.draw(look, &self.zone)
     }
@@ -203,8 +209,10 @@ impl Drawing {
         }
         self.redrawn = Instant::now();
         let now = Timestamp::from(jiff::Timestamp::now());
-        let block =
-            progress::block(&self.flows.look_at(), now, &self.redactor, &self.printer.look());
+        let look = self.printer.look();
+        let flows = self.flows.look_at();
+        let block = progress::block(&flows, &self.shown, now, &self.redactor, &look);
+        drop(flows);
         self.printer.redraw(block);
     }
 }
@@ -236,7 +244,8 @@ mod tests {
         let paper = Paper::default();
         let printer = Arc::new(Printer::new(Box::new(io::sink()), Box::new(paper.clone()), false));
         let flows = Flows::default();
-        let log = LiveLog::start(printer, flows.clone(), masking(), TimeZone::UTC).unwrap();
+        let shown = Shown::default();
+        let log = LiveLog::start(printer, flows.clone(), shown, masking(), TimeZone::UTC).unwrap();
         let mut observer = Observer { flows, log: Some(log.queue()), json: None };
         for id in 1..=20 {
             observe(&mut observer, &flow(id));
@@ -264,7 +273,8 @@ mod tests {
         let terminal = Box::new(Stuck(stuck, paper.clone()));
         let printer = Arc::new(Printer::new(Box::new(io::sink()), terminal, false));
         let flows = Flows::default();
-        let log = LiveLog::start(printer, flows.clone(), masking(), TimeZone::UTC).unwrap();
+        let shown = Shown::default();
+        let log = LiveLog::start(printer, flows.clone(), shown, masking(), TimeZone::UTC).unwrap();
         let mut observer = Observer { flows: flows.clone(), log: Some(log.queue()), json: None };
         let many = 3 * QUEUE as u64;
         for id in 1..=many {
@@ -288,7 +298,8 @@ mod tests {
         let paper = Paper::default();
         let printer = Arc::new(Printer::new(Box::new(io::sink()), Box::new(paper.clone()), false));
         let flows = Flows::default();
-        let log = LiveLog::start(printer, flows.clone(), masking(), TimeZone::UTC).unwrap();
+        let shown = Shown::default();
+        let log = LiveLog::start(printer, flows.clone(), shown, masking(), TimeZone::UTC).unwrap();
         let mut observer = Observer { flows, log: Some(log.queue()), json: None };
         let [opened, finished] = ends(&Sample::connect("a.example:443").id(1).status(200).flow());
         observer.see(opened);

@@ -4,6 +4,7 @@
 mod amounts;
 mod args;
 mod banner;
+mod bodies;
 mod catalog;
 mod certs;
 mod consoles;
@@ -27,6 +28,8 @@ mod sample;
 mod session;
 mod settings;
 mod settings_file;
+mod shown;
+mod suggest;
 mod terminal;
 mod tls;
 mod totals;
@@ -35,15 +38,19 @@ mod url;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Command, CommandLine, RulesCommand};
+use crate::args::{Command, CommandLine, RunArgs};
 use crate::terminal::{Data, Printer};
 
 fn main() -> ExitCode {
     let CommandLine { command, run } = CommandLine::parse();
     let printer = Arc::new(Printer::of_process());
-    match perform(command.unwrap_or_else(|| Command::Run(Box::new(run))), &printer) {
+    let done = match command {
+        Some(command) => perform(command, &printer),
+        None => run_alone(run, &printer),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             let code = exit::code(&error);
@@ -53,6 +60,14 @@ fn main() -> ExitCode {
             code
         }
     }
+}
+
+/// Without a command the proxy runs, unless a command was meant.
+fn run_alone(args: RunArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
+    let commands = CommandLine::command();
+    let names = commands.get_subcommands().map(|command| command.get_name().to_owned());
+    shown::refuse_command(&args.words, &names.collect::<Vec<_>>())?;
+    run::run(args, printer)
 }
 
 fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
@@ -69,7 +84,10 @@ fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode>
         Command::Catalog(command) => return catalog::run(command, printer),
         Command::Session(command) => session::run(command, printer)?,
         Command::Certs(command) => certs::run(command, printer)?,
-        Command::Rules(RulesCommand::List) => printer.data(&rules::list())?,
+        Command::Rules(command) => {
+            let good = rules::run(command, printer)?;
+            return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Tls(command) => tls::run(command, printer)?,
         Command::Settings => printer.data(settings_file::TEMPLATE)?,
     }

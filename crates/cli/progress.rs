@@ -10,6 +10,7 @@ use crate::consoles::{Consoles, address as client_of};
 use crate::fold::Fold;
 use crate::line::address;
 use crate::look::{Ink, Look};
+use crate::shown::Shown;
 
 /// The lines that the block may have.
 const LINES: usize = 5;
@@ -24,19 +25,27 @@ const LONG: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_secs(5);
 
 /// The block as it is now: the oldest transfers, and in its last line what has no room.
-pub(crate) fn block(fold: &Fold, now: Timestamp, redactor: &Redactor, look: &Look) -> Vec<String> {
+pub(crate) fn block(
+    fold: &Fold,
+    shown: &Shown,
+    now: Timestamp,
+    redactor: &Redactor,
+    look: &Look,
+) -> Vec<String> {
     if look.width < NARROW {
         return Vec::new();
     }
-    let mut transfers: Vec<_> = fold.open().filter_map(|flow| Transfer::of(flow, now)).collect();
-    let tunnels = fold.open().filter(|flow| flow.kind == Kind::Tunnel).count();
-    transfers.sort_by_key(|transfer| transfer.flow.id);
-    let shown = if transfers.len() > LINES || tunnels > 0 { LINES - 1 } else { LINES };
-    let more = transfers.len().saturating_sub(shown);
     let consoles = fold.totals().consoles();
+    let open =
+        || fold.open().filter(|flow| shown.fits(flow, &consoles.label(client_of(flow), look)));
+    let mut transfers: Vec<_> = open().filter_map(|flow| Transfer::of(flow, now)).collect();
+    let tunnels = open().filter(|flow| flow.kind == Kind::Tunnel).count();
+    transfers.sort_by_key(|transfer| transfer.flow.id);
+    let drawn = if transfers.len() > LINES || tunnels > 0 { LINES - 1 } else { LINES };
+    let more = transfers.len().saturating_sub(drawn);
     let mut lines: Vec<_> = transfers
         .iter()
-        .take(shown)
+        .take(drawn)
         .map(|transfer| transfer.draw(consoles, redactor, look))
         .collect();
     let mut rest = Vec::new();
@@ -188,7 +197,7 @@ mod tests {
         upload.request_bytes = 65_536;
         put(&mut fold, &upload);
         let look = Look { charset: Charset::Unicode, ..Look::PLAIN };
-        let block = block(&fold, seconds_in(&first, 4), &masking(), &look);
+        let block = block(&fold, &Shown::default(), seconds_in(&first, 4), &masking(), &look);
         assert!(block.iter().all(|line| line.chars().count() < 80), "{block:#?}");
         assert_snapshot!(block.join("\n"));
     }
@@ -202,7 +211,8 @@ mod tests {
         for id in 10..=12 {
             put(&mut fold, &Sample::connect("a:443").id(id).under_way(5));
         }
-        let block = block(&fold, seconds_in(&pkg(1, &[], 1), 12), &masking(), &Look::PLAIN);
+        let now = seconds_in(&pkg(1, &[], 1), 12);
+        let block = block(&fold, &Shown::default(), now, &masking(), &Look::PLAIN);
         assert_eq!(block.len(), LINES);
         assert_snapshot!(block.join("\n"));
     }
@@ -212,7 +222,8 @@ mod tests {
         let mut fold = Fold::default();
         let flow = pkg(1, &[], 1000);
         put(&mut fold, &flow);
-        assert!(block(&fold, flow.started, &masking(), &Look::PLAIN).is_empty());
+        let shown = Shown::default();
+        assert!(block(&fold, &shown, flow.started, &masking(), &Look::PLAIN).is_empty());
     }
 
     #[test]

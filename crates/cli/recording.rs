@@ -17,6 +17,7 @@ use crate::json::JsonLines;
 use crate::live::{Flows, LiveLog, Observer};
 use crate::look::Ink;
 use crate::settings::{Keeping, SessionPlace, Views};
+use crate::shown::Shown;
 use crate::terminal::Printer;
 
 /// What keeps and shows the flows of a run.
@@ -41,6 +42,7 @@ impl Recording {
         keeping: &Keeping,
         options: serde_json::Value,
         views: Views,
+        shown: &Shown,
         catalog: &Arc<Catalog>,
         printer: Arc<Printer>,
         broken: impl FnOnce() + Send + 'static,
@@ -52,13 +54,17 @@ impl Recording {
             .log
             .then(|| {
                 let redactor = Arc::clone(&redactor);
-                LiveLog::start(Arc::clone(&printer), flows.clone(), redactor, zone.clone())
+                let (flows, shown, zone) = (flows.clone(), shown.clone(), zone.clone());
+                LiveLog::start(Arc::clone(&printer), flows, shown, redactor, zone)
             })
             .transpose()
             .context("cannot start the log")?;
         let json = views
             .json
-            .then(|| JsonLines::start(Arc::clone(&printer), redactor, broken))
+            .then(|| {
+                let (flows, shown) = (flows.clone(), shown.clone());
+                JsonLines::start(Arc::clone(&printer), flows, shown, redactor, broken)
+            })
             .transpose()
             .context("cannot start the JSON lines")?;
         let observer = || Observer {
@@ -76,7 +82,11 @@ impl Recording {
                 keeper
             }
         };
-        Ok(Self { printer, views, flows, keeper, log, json })
+        let recording = Self { printer, views, flows, keeper, log, json };
+        if let Some(directory) = recording.directory() {
+            shown.look_in(directory.to_owned());
+        }
+        Ok(recording)
     }
 
     /// For the proxy.
@@ -271,7 +281,8 @@ mod tests {
         let keeping = place.clone().into();
         let recording = {
             let catalog = Arc::new(Catalog::builtin());
-            Recording::start(&keeping, options, ALL, &catalog, Arc::new(printer), || {})
+            let shown = Shown::default();
+            Recording::start(&keeping, options, ALL, &shown, &catalog, Arc::new(printer), || {})
         }
         .unwrap();
         (recording, data, people)
@@ -328,6 +339,7 @@ mod tests {
             &place.into(),
             serde_json::Value::Null,
             ALL,
+            &Shown::default(),
             &Arc::new(Catalog::builtin()),
             Arc::new(printer),
             || {},

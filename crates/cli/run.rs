@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use consoletap_catalog::Catalog;
 use consoletap_proxy::{Listener, Parts, Proxy, TlsParts};
-use consoletap_rules::Rules;
+use consoletap_rules::{RuleBook, Rules};
 use consoletap_tls::{Interceptor, KeyLogFile, Learned, Trust, TrustSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::KeyLog;
@@ -23,7 +23,9 @@ use crate::banner;
 use crate::certs::CaPlace;
 use crate::exit::Usage;
 use crate::recording::Recording;
+use crate::rules::watch::Watch;
 use crate::settings::Settings;
+use crate::shown::Shown;
 use crate::terminal::{Printer, Tracing};
 
 /// Runs the proxy until it is told to stop.
@@ -66,13 +68,16 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
 
     let catalog = Arc::new(Catalog::load(&settings.catalog).map_err(Usage::new)?);
     let rules = Rules::load(&settings.rules).map_err(Usage::new)?;
+    let rules = Arc::new(RuleBook::new(rules));
     let tls = tls(&settings)?;
     let reader_gone = Arc::new(Notify::new());
     let tell = Arc::clone(&reader_gone);
+    let shown = Shown::new(settings.filter.clone());
     let recording = Recording::start(
         &settings.session,
         options(&settings),
         settings.views,
+        &shown,
         &catalog,
         Arc::clone(printer),
         move || tell.notify_one(),
@@ -82,13 +87,15 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
     let wire = consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
     let parts = Parts {
         catalog,
-        rules: Arc::new(rules),
+        rules: Arc::clone(&rules),
         tls,
         recorder: recording.recorder(),
         seen: Some(recording.seen()),
     };
+    let watch = Watch::start(settings.rules.clone(), rules, Arc::clone(printer));
     let stop = stop(signals, reader_gone, Arc::clone(printer));
     Proxy::new(listener, wire, parts).run(stop).await;
+    drop(watch);
     let whole = recording.close()?;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -151,6 +158,9 @@ fn greeting(
     }
     if !settings.rules.is_empty() {
         text.push_str(&format!("Rules: {}\n", settings.rules.join(", ")));
+    }
+    if let Some(filter) = &settings.filter {
+        text.push_str(&format!("Shown are only flows that fit {filter}\n"));
     }
     if settings.intercepts() && tls.interceptor.is_some() {
         let file = settings.ca.certificate();

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use consoletap_filter::Filter;
 use consoletap_proxy::{Keep, TlsPolicy};
 use consoletap_session::{Options, Retention};
 use consoletap_tls::{LEGACY_AVAILABLE, TrustSettings};
@@ -11,7 +12,7 @@ use crate::args::RunArgs;
 use crate::certs::CaPlace;
 use crate::exit::Usage;
 use crate::quantity::{Size, Span, Store, SyncTime};
-use crate::settings_file;
+use crate::{settings_file, shown};
 
 /// What a run does.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) trust: TrustSettings,
     /// Where the secrets of TLS are written.
     pub(crate) key_log: Option<PathBuf>,
+    /// Which flows are shown.
+    pub(crate) filter: Option<Filter>,
     /// Packs and files of rules.
     pub(crate) rules: Vec<String>,
     /// Folders of tables.
@@ -82,7 +85,9 @@ pub(crate) struct Views {
 
 impl Settings {
     /// Reads the settings file, where there is one, and puts it below what was typed.
-    pub(crate) fn read(typed: RunArgs) -> anyhow::Result<Self> {
+    pub(crate) fn read(mut typed: RunArgs) -> anyhow::Result<Self> {
+        let words = std::mem::take(&mut typed.words);
+        typed.filter = shown::typed(&words)?.or(typed.filter);
         let file = match &typed.config {
             Some(path) => Some((path.clone(), read_text(path)?)),
             None => match default_file() {
@@ -160,6 +165,7 @@ impl Settings {
             ca,
             trust,
             key_log: args.key_log,
+            filter: args.filter,
             rules: args.rules,
             catalog: args.catalog,
         }
@@ -242,6 +248,8 @@ impl RunArgs {
             ca_cert: if ca_typed { self.ca_cert } else { below.ca_cert },
             ca_key: if ca_typed { self.ca_key } else { below.ca_key },
             legacy_tls: joined(self.legacy_tls, below.legacy_tls),
+            filter: self.filter.or(below.filter),
+            words: Vec::new(),
             rules: joined(self.rules, below.rules),
             catalog: joined(self.catalog, below.catalog),
             resolve: joined(self.resolve, below.resolve),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use consoletap_flow::HostGlob;
 use consoletap_proxy::TlsPick;
+use consoletap_rules::Rules;
 use consoletap_tls::{ClientCertificate, ExtraRoots};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,9 +15,10 @@ use toml::de::{DeTable, DeValue};
 use crate::amounts;
 use crate::args::{RunArgs, network};
 use crate::quantity::Size;
+use crate::suggest::nearest;
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "allow",
     "block-tls",
     "ca-cert",
@@ -24,6 +26,7 @@ const KEYS: [&str; 32] = [
     "catalog",
     "certs",
     "client-cert",
+    "filter",
     "force",
     "insecure-upstream",
     "intercept",
@@ -124,6 +127,9 @@ impl Reader<'_> {
             "quiet" => args.quiet = self.switch(key, value)?,
             "verbose" => args.verbose = self.switch(key, value)?,
             "json" => args.json = self.switch(key, value)?,
+            "filter" => {
+                args.filter = Some(self.parsed(key, value, "a filter as \"~cat update\"")?)
+            }
             "intercept" => args.intercept = self.picks(key, value)?,
             "intercept-all" => args.intercept_all = self.switch(key, value)?,
             "tunnel" => args.tunnel = self.picks(key, value)?,
@@ -227,7 +233,7 @@ impl Reader<'_> {
     /// A pack has no slash in its name; everything else is a file.
     fn rule(&self, key: &str, value: &Value<'_>) -> Result<String, FileError> {
         let text = self.string(key, value)?;
-        if !text.contains('/') && !text.ends_with(".toml") {
+        if Rules::files(&[text.to_owned()]).next().is_none() {
             return Ok(text.to_owned());
         }
         let path = self.path(key, value)?;
@@ -277,7 +283,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&self, at: usize, key: &str) -> FileError {
-        let problem = match nearest(key) {
+        let problem = match nearest(key, &KEYS) {
             Some(near) => format!("there is no key `{key}`; did you mean `{near}`?"),
             None => format!("there is no key `{key}`; there are {}", KEYS.join(", ")),
         };
@@ -289,30 +295,6 @@ impl Reader<'_> {
         let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
         FileError { file: self.file.to_owned(), line, problem }
     }
-}
-
-/// The key that was probably meant.
-fn nearest(key: &str) -> Option<&'static str> {
-    let key = key.replace('_', "-").to_lowercase();
-    let distance = |known: &'static str| (edits(&key, known), known);
-    let (edits, known) = KEYS.into_iter().map(distance).min()?;
-    // Two letters that changed places are two edits.
-    (edits <= (known.len() / 3).max(2) && edits < key.len()).then_some(known)
-}
-
-/// The Levenshtein distance: characters to insert, remove or replace.
-fn edits(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, &b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

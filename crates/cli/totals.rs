@@ -17,6 +17,7 @@ pub(crate) struct Totals {
     failed: u64,
     by_category: BTreeMap<Box<str>, Count>,
     by_client: BTreeMap<IpAddr, Count>,
+    by_rule: BTreeMap<Box<str>, Count>,
     consoles: Consoles,
 }
 
@@ -48,6 +49,12 @@ impl Totals {
             None => self.by_category.entry(category.into()).or_default().add(up, down),
         }
         self.by_client.entry(address(flow)).or_default().add(up, down);
+        for (index, hit) in flow.rules.iter().enumerate() {
+            // A rule that did two things to a flow acted on one flow.
+            if flow.rules[..index].iter().all(|other| other.name != hit.name) {
+                self.by_rule.entry(hit.name.as_str().into()).or_default().add(up, down);
+            }
+        }
         if !matches!(flow.state(), State::Complete | State::AbortedByClient) {
             self.failed += 1;
         }
@@ -97,7 +104,18 @@ impl Totals {
         });
         text.push_str(&table("category", categories.collect(), look));
         text.push_str(&table("console", clients.collect(), look));
+        text.push_str(&self.rules(look));
         text
+    }
+
+    /// The rules that acted, as a table; empty where none did.
+    pub(crate) fn rules(&self, look: &Look) -> String {
+        if self.by_rule.is_empty() {
+            return String::new();
+        }
+        let rules = self.by_rule.iter();
+        let rules = rules.map(|(name, count)| (escape(name, Charset::Ascii).into_owned(), *count));
+        table("rule", rules.collect(), look)
     }
 }
 
@@ -129,7 +147,8 @@ mod tests {
     fn the_totals_name_categories_and_consoles() {
         let mut totals = Totals::default();
         let get = || Sample::get("http://a/").platform("ps4").category("fw-updatelist");
-        totals.add(&get().bytes(0, 2_400).flow());
+        let rule = |sample: Sample| sample.rule("mine", "did", consoletap_flow::Effect::Noted);
+        totals.add(&rule(rule(get())).bytes(0, 2_400).flow());
         totals.add(&get().bytes(0, 2_400).flow());
         totals.add(&get().category("title-pkg").bytes(0, 3_000_000_000).flow());
         totals.add(&Sample::connect("b:443").bytes(9_000, 45_000).client("10.0.0.9:1").flow());

@@ -72,6 +72,8 @@ async fn broken_rules_are_told_by_line_and_column() {
     assert_snapshot!(told_run(&home, &["--rules", &file]).await, @r#"
     exit 2
     consoletap: HOME/action.toml:4:24: unknown variant `show`, expected `hide`
+      4 | rewrite = { firmware = "show" }
+        |                        ^^^^^^
     "#);
     let file = home.text("gone.toml");
     assert_snapshot!(told_run(&home, &["--rules", &file]).await, @r#"
@@ -84,7 +86,7 @@ async fn broken_rules_are_told_by_line_and_column() {
 async fn an_unknown_pack_is_told_with_those_there_are() {
     assert_snapshot!(told_run(&Home::new(), &["--rules", "firmware-gard"]).await, @r#"
     exit 2
-    consoletap: there is no rule pack "firmware-gard"; the packs are firmware-guard, title-metadata. A file of yours is named with a slash or its ending, as ./firmware-gard.toml
+    consoletap: there is no rule pack "firmware-gard"; the packs are firmware-guard, local-packages, network-test, pin-game-version, quiet, title-metadata. A file of yours is named with a slash or its ending, as ./firmware-gard.toml
     "#);
 }
 

@@ -42,15 +42,16 @@ pub(crate) fn run(
     look: &Look,
     out: &mut dyn Write,
 ) -> anyhow::Result<String> {
-    let wanted = Wanted::parse(&args.filter)?;
+    let wanted = [Wanted::parse(&args.filter)?, Wanted::parse(&args.filter)?];
     let mut redactor = Redactor::masking(catalog);
     let (before, after) = (Session::open(&args.before)?, Session::open(&args.after)?);
     for session in [&before, &after] {
         let mut lessons = Lessons::quick(session);
         session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
     }
-    let before = questions(&before, &wanted, &redactor);
-    let after = questions(&after, &wanted, &redactor);
+    let [of_before, of_after] = wanted;
+    let before = questions(&before, &of_before.of(&before), &redactor);
+    let after = questions(&after, &of_after.of(&after), &redactor);
     let difference = Difference::of(before, after);
     if args.json {
         writeln!(out, "{}", difference.json())?;

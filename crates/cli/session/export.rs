@@ -69,6 +69,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<String> {
     let wanted = Wanted::parse(&args.filter)?;
     let session = Session::open(&args.directory)?;
+    let wanted = wanted.of(&session);
     let secrets = if args.with_secrets { Secrets::Keep } else { Secrets::Replace };
     let source = Source::new(session, catalog, secrets, args.max_body.max(1 << 20))
         .context("cannot make a key for pseudonyms")?;

@@ -46,6 +46,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<String> {
     let wanted = Wanted::parse(&args.filter)?;
     let session = Session::open(&args.directory)?;
+    let wanted = wanted.of(&session);
     let mut redactor = Redactor::masking(catalog);
     let mut lessons = Lessons::quick(&session);
     session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));

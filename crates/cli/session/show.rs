@@ -81,9 +81,9 @@ pub(crate) fn run(
     let session = Session::open(&args.directory)?;
     let redactor = (!args.raw).then(|| Redactor::masking(catalog));
     let view = View { args, look, zone };
-    match (&wanted, args.json || !args.columns.is_empty()) {
-        (Wanted::One(id), false) => view.page(session, redactor, *id, out),
-        _ => view.rows(&session, redactor, &wanted, out),
+    match (wanted, args.json || !args.columns.is_empty()) {
+        (Wanted::One(id), false) => view.page(session, redactor, id, out),
+        (wanted, _) => view.rows(&session, redactor, &wanted.of(&session), out),
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<String> {
     let wanted = Wanted::parse(&args.filter)?;
     let catalog = Catalog::load(&args.catalog)?;
     let session = Session::open(&args.directory)?;
+    let wanted = wanted.of(&session);
     let mut unknown = Unknown::default();
     let mut problems = String::new();
     for flow in session.flows() {

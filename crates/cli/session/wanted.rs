@@ -1,15 +1,32 @@
 //! Which flows a command is about: one by its number, those of a filter, or all.
 
-use consoletap_filter::{Filter, Subject};
-use consoletap_flow::{Flow, FlowId};
+use std::path::PathBuf;
 
+use consoletap_filter::{Filter, Subject};
+use consoletap_flow::{Flow, FlowId, Timestamp};
+use consoletap_session::Session;
+
+use crate::bodies::KeptBodies;
+use crate::consoles::{Consoles, address};
 use crate::exit::Usage;
+use crate::look::Look;
 
 /// What is asked of a session.
 pub(crate) enum Wanted {
     One(FlowId),
-    Some(Filter),
+    Some(Box<Chosen>),
     All,
+}
+
+/// A filter, with what it may ask of the session around a flow.
+pub(crate) struct Chosen {
+    filter: Filter,
+    /// When it is asked; `~since` counts from here.
+    now: Timestamp,
+    /// What consoles are called comes from all flows of the session.
+    consoles: Consoles,
+    /// Where kept bodies are.
+    directory: PathBuf,
 }
 
 impl Wanted {
@@ -22,9 +39,26 @@ impl Wanted {
                 .map(|id| Self::One(FlowId(id)))
                 .map_err(|_| Usage::new(format!("{number} is no number of a flow"))),
             words => Filter::parse(&words.join(" "))
-                .map(Self::Some)
+                .map(|filter| {
+                    Self::Some(Box::new(Chosen {
+                        filter,
+                        now: jiff::Timestamp::now().into(),
+                        consoles: Consoles::default(),
+                        directory: PathBuf::new(),
+                    }))
+                })
                 .map_err(|error| Usage::new(format!("the filter cannot be read: {error}"))),
         }
+    }
+
+    /// The same for the flows of this session. Where there is a filter, its flows are read once
+    /// more than the command does itself.
+    pub(crate) fn of(mut self, session: &Session) -> Self {
+        if let Self::Some(chosen) = &mut self {
+            session.flows().flatten().for_each(|flow| chosen.consoles.learn(&flow));
+            session.directory().clone_into(&mut chosen.directory);
+        }
+        self
     }
 
     /// Whether the flow is one of them.
@@ -32,7 +66,13 @@ impl Wanted {
         match self {
             Self::All => true,
             Self::One(id) => flow.id == *id,
-            Self::Some(filter) => filter.matches(&Subject::from(flow)),
+            Self::Some(chosen) => {
+                let Chosen { filter, now, consoles, directory } = &**chosen;
+                let called = consoles.label(address(flow), &Look::PLAIN);
+                let bodies = KeptBodies { flow, directory };
+                let subject = Subject::from(flow).as_it_stands().called(&called);
+                filter.matches(&subject.with_bodies(&bodies).at(*now))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
 use crate::answer::Answer;
 use crate::devtools;
@@ -117,11 +118,30 @@ impl Filter {
         Ok(())
     }
 
+    pub(crate) fn root(&self) -> &Expression {
+        &self.root
+    }
+
     /// The words of the language with an example value each: operators and keys of DevTools.
     pub fn words() -> impl Iterator<Item = String> {
         let operators = OPERATORS.iter().map(|(name, example)| format!("~{name} {example}"));
         let keys = devtools::KEYS.iter().map(|(name, example)| format!("{name}:{example}"));
         operators.chain(keys).map(|word| word.trim_end().to_owned())
+    }
+}
+
+impl PartialEq for Filter {
+    /// The same expression says the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.expression == other.expression
+    }
+}
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(expression: &str) -> Result<Self, FilterError> {
+        Self::parse(expression)
     }
 }
 

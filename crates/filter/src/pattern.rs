@@ -31,6 +31,10 @@ impl Pattern {
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 /// A regex for octets.

@@ -53,7 +53,8 @@ pub(crate) async fn run(
     let shared = Arc::clone(&inlet.shared);
     let address = inlet.client.address.ip();
     let asked = Subject::request(&head.method, &whole_target, &classification, address);
-    let decision = shared.rules.decide(&asked.with_headers(&head.headers));
+    let rules = shared.rules.current();
+    let decision = rules.decide(&asked.with_headers(&head.headers));
     let mut flow = OpenFlow::begin_storing(
         &inlet.shared,
         decision.store().map(|by| by.what),

@@ -99,7 +99,9 @@ pub(crate) async fn run(
     let target = Target::Url(url.clone());
     let client = inlet.client.address.ip();
     let asked = Subject::request(&head.method, &target, &classification, client);
-    let decision = inlet.shared.rules.decide(&asked.with_headers(&head.headers));
+    // The flow keeps the rules with which it begins.
+    let rules = inlet.shared.rules.current();
+    let decision = rules.decide(&asked.with_headers(&head.headers));
     let mut flow = OpenFlow::begin_storing(
         &inlet.shared,
         decision.store().map(|by| by.what),

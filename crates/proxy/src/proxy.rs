@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use consoletap_catalog::Catalog;
 use consoletap_flow::Recorder;
-use consoletap_rules::Rules;
+use consoletap_rules::RuleBook;
 use consoletap_tls::{Interceptor, Learned, Trust};
 
 use crate::accept::{self, Listener};
@@ -20,7 +20,7 @@ pub struct Parts {
     /// What is known of console traffic.
     pub catalog: Arc<Catalog>,
     /// What the user wants done.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<RuleBook>,
     /// What TLS needs.
     pub tls: TlsParts,
     /// Who keeps the events.

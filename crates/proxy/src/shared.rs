@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use consoletap_catalog::Catalog;
 use consoletap_flow::{ConnectionId, FlowId, Recorder};
-use consoletap_rules::Rules;
+use consoletap_rules::RuleBook;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +23,7 @@ use crate::upstream::Upstreams;
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) rules: Arc<RuleBook>,
     pub(crate) tls: TlsParts,
     pub(crate) recorder: Arc<dyn Recorder>,
     /// Who remembers what was seen of a client.

@@ -15,6 +15,7 @@ use crate::action::{
     Action, AnswerRule, BlockRule, Body, FileRule, Files, HeaderEdit, Kind, Message, Missing,
     RemoteRule, Replace, Rewrite,
 };
+use crate::amount::Bytes;
 use crate::edit::xml::XmlPath;
 use crate::error::RulesError;
 use crate::template::{Places, Template, groups};
@@ -26,7 +27,6 @@ use crate::written::{
 /// A file as it was understood.
 #[derive(Debug, Clone)]
 pub(crate) struct RuleFile {
-    pub(crate) description: Option<String>,
     pub(crate) rules: Vec<Rule>,
 }
 
@@ -86,9 +86,12 @@ impl RuleFile {
         if rules.is_empty() {
             return Err(RulesError::at(file, source, None, "there is no [[rule]] in this file"));
         }
-        Ok(Self { description: written.description, rules })
+        Ok(Self { rules })
     }
 }
+
+/// Consoles ask for 30 MiB at most.
+const MOST_ZEROS: usize = 64 << 20;
 
 struct Reader<'a> {
     file: &'a str,
@@ -109,11 +112,10 @@ impl Reader<'_> {
             let place = self.within(&rule.when, error.span().start);
             self.error(&place, format!("in `when`: {error}"))
         })?;
-        if when.needs() > Stage::Request {
-            let problem = "`when` asks for what is known only after the answer (as ~c, ~size, \
-                           ~rule); a rule decides when the request has come";
-            return Err(self.error(&rule.when, problem));
-        }
+        when.check(Stage::Request).map_err(|error| {
+            let place = self.within(&rule.when, error.span().start);
+            self.error(&place, format!("in `when`: {error}"))
+        })?;
         let kinds = rule.actions();
         let [kind] = kinds.as_slice() else {
             let problem = match kinds.as_slice() {
@@ -219,13 +221,17 @@ impl Reader<'_> {
                 headers.push((name.get_ref().clone(), self.field_value(value, captures)?));
             }
         }
-        let body = match (&answer.body, &answer.file, &answer.folder) {
-            (Some(body), None, None) => Body::Text(self.template(body, captures)?),
-            (None, None, None) if answer.path.is_none() => Body::Text(Template::default()),
-            (None, file, folder) => {
+        let body = match (&answer.body, &answer.zeros, &answer.file, &answer.folder) {
+            (Some(body), None, None, None) => Body::Text(self.template(body, captures)?),
+            (None, Some(zeros), None, None) => Body::Zeros(self.zeros(zeros)?),
+            (None, None, None, None) if answer.path.is_none() => Body::Text(Template::default()),
+            (None, None, file, folder) => {
                 Body::File(self.files(written, file, folder, &answer.path, captures)?)
             }
-            _ => return Err(self.error(written, "`answer` has a body or a file, and not both")),
+            _ => {
+                let problem = "`answer` has one of a body, zeros and a file";
+                return Err(self.error(written, problem));
+            }
         };
         if matches!(status, Some(204 | 304))
             && !matches!(&body, Body::Text(t) if t.fixed() == Some(""))
@@ -233,6 +239,15 @@ impl Reader<'_> {
             return Err(self.error(written, "an answer with status 204 or 304 has no body"));
         }
         Ok(Action::Answer(AnswerRule { status, headers, body }))
+    }
+
+    /// So many zeros, for a test of speed.
+    fn zeros(&self, count: &Spanned<Bytes>) -> Result<bytes::Bytes, RulesError> {
+        let length = usize::try_from(count.get_ref().0).ok().filter(|length| *length <= MOST_ZEROS);
+        let length =
+            length.ok_or_else(|| self.error(count, "at most 64 MiB of zeros were expected"))?;
+        // Memory that is zero and never written costs nothing.
+        Ok(bytes::Bytes::from(vec![0; length]))
     }
 
     fn map_local(

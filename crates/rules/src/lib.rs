@@ -6,16 +6,19 @@
 
 mod action;
 mod amount;
+mod book;
 mod decision;
 mod edit;
 mod error;
 mod file;
 mod pack;
 mod rules;
+mod settings;
 mod template;
 mod written;
 
 pub use action::{Block, Fault, FromHere, Here, LocalFile, Store, Throttle, Tls};
+pub use book::RuleBook;
 pub use decision::{Acted, By, Context, Decision, Rewritten};
 pub use error::RulesError;
 pub use pack::Pack;

@@ -1,16 +1,22 @@
 //! The rules of a run: read once, asked for every request.
 
-use consoletap_filter::Subject;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use consoletap_filter::{FilterIndex, Subject};
 
 use crate::decision::Decision;
 use crate::error::RulesError;
 use crate::file::{Rule, RuleFile};
-use crate::pack::{PACKS, Pack};
+use crate::pack::{self, PACKS, Pack};
+use crate::settings::{Named, fill};
 
 /// The rules of a run, in the order in which they were named and written.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// Which of them can fit a flow at all.
+    index: FilterIndex,
 }
 
 /// A rule, and whether it fits.
@@ -36,39 +42,46 @@ impl Rules {
     }
 
     /// Reads rules: a bare name is a pack that is built in; what has a slash or ends in `.toml`
-    /// is a file.
+    /// is a file. Settings stand behind it: `local-packages:folder=/srv/packages`.
     ///
     /// # Errors
-    /// When a pack does not exist, a file cannot be read or is no rule file, or two rules have
-    /// the same name.
+    /// When a pack does not exist, a file cannot be read or is no rule file, a setting is missing,
+    /// or two rules have the same name.
     pub fn load(names_or_files: &[String]) -> Result<Self, RulesError> {
-        let mut rules = Self::none();
+        let mut rules = Vec::new();
         for name in names_or_files {
-            if let Some((name, source)) = PACKS.iter().find(|(pack, _)| pack == name) {
-                rules.add(name, source)?;
-            } else if name.contains(['/', '\\']) || name.ends_with(".toml") {
-                let source = std::fs::read_to_string(name)
-                    .map_err(|error| RulesError::Unreadable { file: name.clone(), error })?;
-                rules.add(name, &source)?;
+            let named = Named::parse(name);
+            if let Some((_, source)) = PACKS.iter().find(|(pack, _)| *pack == named.name) {
+                add(&mut rules, named.name, &fill(&named, source)?)?;
+            } else if named.is_file() {
+                let source = std::fs::read_to_string(named.name).map_err(|error| {
+                    RulesError::Unreadable { file: named.name.to_owned(), error }
+                })?;
+                add(&mut rules, named.name, &fill(&named, &source)?)?;
             } else {
-                return Err(RulesError::UnknownPack { name: name.clone() });
+                return Err(RulesError::UnknownPack { name: named.name.to_owned() });
             }
         }
-        Ok(rules)
+        let index = FilterIndex::new(rules.iter().map(|rule| &rule.when));
+        Ok(Self { rules, index })
+    }
+
+    /// The files among these names, to look at for changes.
+    pub fn files(names_or_files: &[String]) -> impl Iterator<Item = PathBuf> {
+        let named = names_or_files.iter().map(|name| Named::parse(name));
+        named.filter(Named::is_file).map(|named| PathBuf::from(named.name))
     }
 
     /// The packs that are built in.
     #[must_use]
     pub fn packs() -> Vec<Pack> {
-        PACKS
-            .iter()
-            .map(|&(name, source)| {
-                // A test reads every pack, so this falls back to nothing only in theory.
-                let file = RuleFile::parse(name, source).ok();
-                let description = file.and_then(|file| file.description).unwrap_or_default();
-                Pack { name, description, source }
-            })
-            .collect()
+        pack::all()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
     }
 
     /// Whether there are none.
@@ -80,7 +93,12 @@ impl Rules {
     /// What is to be done with a flow whose request has come.
     #[must_use]
     pub fn decide(&self, subject: &Subject<'_>) -> Decision<'_> {
-        Decision::of(self.rules.iter().filter(|rule| rule.fits(subject)))
+        if self.rules.is_empty() {
+            return Decision::default();
+        }
+        let candidates = self.index.candidates(subject).into_iter();
+        let rules = candidates.filter_map(|number| self.rules.get(number));
+        Decision::of(rules.filter(|rule| rule.fits(subject)))
     }
 
     /// Every rule, and whether it fits.
@@ -97,22 +115,25 @@ impl Rules {
             })
             .collect()
     }
+}
 
-    fn add(&mut self, file: &str, source: &str) -> Result<(), RulesError> {
-        for rule in RuleFile::parse(file, source)?.rules {
-            if let Some(other) = self.rules.iter().find(|other| other.name == rule.name) {
-                let problem =
-                    format!("a rule {:?} is already at {}; rename one", rule.name, other.place);
-                let (_, line) = rule.place.rsplit_once(':').unwrap_or_default();
-                return Err(RulesError::Invalid {
-                    file: file.to_owned(),
-                    line: line.parse().unwrap_or(1),
-                    column: 1,
-                    problem,
-                });
-            }
-            self.rules.push(rule);
+/// Adds the rules of a file.
+fn add(rules: &mut Vec<Rule>, file: &str, source: &str) -> Result<(), RulesError> {
+    for rule in RuleFile::parse(file, source)?.rules {
+        if let Some(other) = rules.iter().find(|other| other.name == rule.name) {
+            let problem =
+                format!("a rule {:?} is already at {}; rename one", rule.name, other.place);
+            return Err(RulesError::at(file, source, Some(line(&rule, source)), problem));
         }
-        Ok(())
+        rules.push(rule);
     }
+    Ok(())
+}
+
+/// The line at which a rule begins.
+fn line(rule: &Rule, source: &str) -> Range<usize> {
+    let number = rule.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(1);
+    let before = source.split_inclusive('\n').take(number - 1).map(str::len).sum();
+    let length = source[before..].lines().next().map_or(0, str::len);
+    before..before + length
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
@@ -15,7 +15,11 @@ use crate::amount::{Bytes, Time};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WrittenFile {
-    pub(crate) description: Option<String>,
+    #[serde(rename = "description")]
+    pub(crate) _description: Option<String>,
+    /// Read on its own, before the rest.
+    #[serde(rename = "settings")]
+    pub(crate) _settings: Option<IgnoredAny>,
     #[serde(default)]
     pub(crate) rule: Vec<Spanned<WrittenRule>>,
 }
@@ -74,6 +78,7 @@ pub(crate) struct WrittenAnswer {
     pub(crate) status: Option<Spanned<i64>>,
     pub(crate) headers: Option<Pairs<Texts>>,
     pub(crate) body: Option<Spanned<String>>,
+    pub(crate) zeros: Option<Spanned<Bytes>>,
     pub(crate) file: Option<Spanned<String>>,
     pub(crate) folder: Option<Spanned<String>>,
     pub(crate) path: Option<Spanned<String>>,

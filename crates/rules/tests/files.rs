@@ -98,7 +98,8 @@ fn a_name_that_no_pack_has_lists_the_packs() {
     let told = |name: &str| Rules::load(&[name.to_owned()]).unwrap_err().to_string();
     assert_eq!(
         told("firmware"),
-        "there is no rule pack \"firmware\"; the packs are firmware-guard, title-metadata. \
+        "there is no rule pack \"firmware\"; the packs are firmware-guard, \
+         local-packages, network-test, pin-game-version, quiet, title-metadata. \
          A file of yours is named with a slash or its ending, as ./firmware.toml"
     );
     assert!(told("./nothere.toml").starts_with("the rule file ./nothere.toml cannot be read: "));

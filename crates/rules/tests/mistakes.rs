@@ -8,7 +8,7 @@ use std::fs;
 use consoletap_rules::Rules;
 
 /// Files that are wrong as a whole.
-const FILES: [&str; 9] = [
+const FILES: [&str; 15] = [
     "",
     "description = 'nothing'\n",
     "[[rule]\nname = 'x'\n",
@@ -18,6 +18,12 @@ const FILES: [&str; 9] = [
     "[[rule]]\nname = \"a\\nb\"\nwhen = '~all'\n",
     "[[rule]]\nname = 'x'\nwhen = '~all'\nblock = 404\n[[rule]]\nname = 'x'\nwhen = '~all'\nblock = 404\n",
     "[rule]\nname = 'x'\n",
+    "description = 7\n",
+    "settings = 7\n[[rule]]\nname = 'x'\n",
+    "[settings.folder]\npath = true\n[[rule]]\nname = 'x'\n",
+    "[settings.folder]\nabout = 'where'\n[[rule]]\nname = 'x'\n",
+    "[settings.Folder]\nabout = 'where'\n[[rule]]\nname = 'x'\n",
+    "[[rule]]\nname = 'x'\nwhen = '~all'\nmap-local = { folder = \"${foldr}\" }\n",
 ];
 
 /// Conditions that are wrong.

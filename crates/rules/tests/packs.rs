@@ -47,11 +47,28 @@ fn every_pack_is_read_and_says_what_it_does() {
     let packs = Rules::packs();
     assert_eq!(
         packs.iter().map(|p| p.name).collect::<Vec<_>>(),
-        ["firmware-guard", "title-metadata"]
+        [
+            "firmware-guard",
+            "local-packages",
+            "network-test",
+            "pin-game-version",
+            "quiet",
+            "title-metadata"
+        ]
     );
     for pack in packs {
         assert!(!pack.description.is_empty(), "{}", pack.name);
-        Rules::load(&[pack.name.to_owned()]).unwrap();
+        let settings: Vec<String> =
+            pack.settings.iter().map(|(name, _)| format!("{name}=x")).collect();
+        let name = match settings.as_slice() {
+            [] => pack.name.to_owned(),
+            _ => {
+                let missing = Rules::load(&[pack.name.to_owned()]).unwrap_err().to_string();
+                assert!(missing.contains("it needs to know"), "{missing}");
+                format!("{}:{}", pack.name, settings.join(","))
+            }
+        };
+        Rules::load(&[name]).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
@@ -169,7 +186,13 @@ fn explain_says_which_rule_fits_and_where_it_stands() {
     let subject = Subject::request("GET", &target, &class, [127, 0, 0, 1].into());
     let explained = rules.explain(&subject);
     let fits: Vec<_> = explained.iter().map(|rule| (rule.rule, rule.fits)).collect();
-    assert_eq!(fits, [("firmware-guard", true), ("title-metadata", false)]);
+    let expected = [
+        ("firmware-guard", true),
+        ("firmware-guard-psp", false),
+        ("firmware-guard-images", false),
+        ("title-metadata", false),
+    ];
+    assert_eq!(fits, expected);
     assert!(explained[0].place.starts_with("firmware-guard:"), "{}", explained[0].place);
-    assert!(explained[1].action.contains("names.*.name"), "{}", explained[1].action);
+    assert!(explained[3].action.contains("names.*.name"), "{}", explained[1].action);
 }

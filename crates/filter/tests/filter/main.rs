@@ -4,5 +4,6 @@
 
 mod documentation;
 mod flows;
+mod index;
 mod language;
 mod mistakes;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use consoletap_catalog::Catalog;
 use consoletap_flow::{Event, Flow, Happening, Record, Recorder};
 use consoletap_proxy::{Listener, Parts, Proxy, Seen, Settings, TlsParts};
-use consoletap_rules::Rules;
+use consoletap_rules::{RuleBook, Rules};
 use consoletap_tls::{Authority, Interceptor, Learned, Trust, TrustSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -89,7 +89,7 @@ impl Tested {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let parts = Parts {
             catalog: Arc::new(Catalog::builtin()),
-            rules: Arc::new(Rules::load(&wanted.rules).unwrap()),
+            rules: Arc::new(RuleBook::new(Rules::load(&wanted.rules).unwrap())),
             tls: TlsParts {
                 interceptor: Some(Arc::clone(interceptor)),
                 trust: Arc::new(Trust::new(&wanted.trust).unwrap()),

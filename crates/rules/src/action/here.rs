@@ -82,6 +82,8 @@ pub(crate) struct AnswerRule {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     Text(Template),
+    /// Zeros, for a test of speed.
+    Zeros(Bytes),
     File(Files),
 }
 
@@ -142,6 +144,11 @@ impl AnswerRule {
                 let did = format!("answered {status} from here with {} bytes", body.len());
                 Ok((Here::Answer { status, headers, body }, did))
             }
+            Body::Zeros(zeros) => {
+                let status = self.status.unwrap_or(200);
+                let did = format!("answered {status} from here with {} zeros", zeros.len());
+                Ok((Here::Answer { status, headers, body: zeros.clone() }, did))
+            }
             Body::File(files) => {
                 let (folder, path) = files.find(values)?;
                 let did = format!("answered from {}", path.display());
@@ -154,6 +161,7 @@ impl AnswerRule {
     pub(super) fn describe(&self) -> String {
         let with = match &self.body {
             Body::Text(_) => "a text of the rule".to_owned(),
+            Body::Zeros(zeros) => format!("{} zeros", zeros.len()),
             Body::File(files) => files.describe(),
         };
         match self.status {
