@@ -12,8 +12,8 @@ const TITLE: &str = "http://tmdb.np.dl.playstation.net/tmdb2/CUSA00080_00_4ED0D1
 /// A write beyond the limit shall fail as on a full disk, and not end the process.
 const NO_SIGNAL: &str = r#"trap "" XFSZ; exec "$@""#;
 
-/// A plain exchange is `opened`, `response` and `finished`.
-const EVENTS: u64 = 3;
+/// A title's metadata is `opened`, `response`, `document` and `finished`.
+const EVENTS: u64 = 4;
 
 async fn ask(tap: &Tap, numbers: Range<u64>) {
     let mut client = Console::ps4("1.51").behind(tap.address());
