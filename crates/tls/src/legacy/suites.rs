@@ -1,6 +1,6 @@
 //! The cipher suites that OpenSSL opens for old consoles, and which hellos it can answer with them.
 
-use crate::hello::ClientHello;
+use crate::hello::{ClientHello, extension};
 
 /// A suite. All of them sign or decrypt with RSA, for the leaf has such a key.
 struct Suite {
@@ -80,10 +80,14 @@ pub(crate) fn opens(hello: &ClientHello) -> bool {
     // A hello without the extension offers its version and everything below (RFC 5246 E.1).
     let highest = hello.facts.versions.iter().copied().filter(|&one| one <= 0x0303).max();
     let Some(highest @ 0x0301..) = highest else { return false };
+    // RFC 8446 4.2.1 and appendix D.5: with that extension a hello must not call itself SSL 3.0.
+    if hello.legacy_version <= 0x0300 && hello.extensions.contains(&extension::VERSIONS) {
+        return false;
+    }
     let is_tls12 = highest == 0x0303;
     hello.compression.contains(&0)
         && !hello.repeats_extension()
-        && signs(hello)
+        && (!is_tls12 || signs(hello))
         && SUITES.iter().any(|suite| {
             hello.facts.suites.contains(&suite.number)
                 && (is_tls12 || !suite.tls12)
@@ -91,7 +95,7 @@ pub(crate) fn opens(hello: &ClientHello) -> bool {
         })
 }
 
-/// Without the extension the client takes what its time took.
+/// Without the extension the client takes what its time took; before TLS 1.2 it means nothing.
 fn signs(hello: &ClientHello) -> bool {
     hello
         .signature_algorithms
@@ -99,11 +103,12 @@ fn signs(hello: &ClientHello) -> bool {
         .is_none_or(|offered| SIGNATURES.iter().any(|(number, _)| offered.contains(number)))
 }
 
+/// A client that names no curve gets none from OpenSSL, though RFC 8422 4 would allow it.
 fn has_curve(hello: &ClientHello) -> bool {
     hello
         .groups
         .as_ref()
-        .is_none_or(|offered| GROUPS.iter().any(|(number, _)| offered.contains(number)))
+        .is_some_and(|offered| GROUPS.iter().any(|(number, _)| offered.contains(number)))
         && hello.point_formats.as_ref().is_none_or(|formats| formats.contains(&0))
 }
 
