@@ -7,8 +7,12 @@ use consoletap_simulator::{
     switch_connection_test,
 };
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
 use super::clients::speak;
-use super::harness::{Home, Tap};
+use super::harness::{Home, PATIENCE, Tap};
 
 async fn ask(tap: &Tap, console: &Console, request: &Request) -> GotAnswer {
     console.behind(tap.address()).ask(request).await.unwrap()
@@ -145,6 +149,7 @@ async fn network_test_answers_every_console_without_a_net() {
         let upload = Request::post(upload, vec![7; 128 << 10]).agent(console.agent());
         assert_eq!(ask(&tap, &console, &upload).await.head.status, 200);
     }
+    upload_is_answered_at_once(&tap).await;
     let ps3 = Console::ps3("4.81");
     let trial = "http://fj00.ps3.update.playstation.org/networktest/trial.txt";
     let trial = Request::get(trial).agent(ps3.network_test_agent());
@@ -155,4 +160,21 @@ async fn network_test_answers_every_console_without_a_net() {
     assert_eq!(answer.body, b"ok"[..]);
     let xbox = Request::get("http://www.msftncsi.com/ncsi.txt");
     assert_eq!(ask(&tap, &Console::switch(), &xbox).await.body, b"Microsoft NCSI"[..]);
+}
+
+/// The PS4 wants the answer to its upload before the upload is through.
+async fn upload_is_answered_at_once(tap: &Tap) {
+    let head = b"POST http://post.net.playstation.net/networktest/post_128 HTTP/1.1\r\n\
+        Host: post.net.playstation.net\r\nContent-Length: 131072\r\n\r\n";
+    let expected = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n";
+    let mut console = TcpStream::connect(tap.address()).await.unwrap();
+    // Twice: the connection is as good as before.
+    for _ in 0..2 {
+        console.write_all(head).await.unwrap();
+        let mut answer = vec![0; expected.len()];
+        let read = console.read_exact(&mut answer);
+        timeout(PATIENCE, read).await.expect("the answer does not wait for the body").unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), expected);
+        console.write_all(&[7; 128 << 10]).await.unwrap();
+    }
 }

@@ -1,13 +1,19 @@
 //! What rules do before a server is asked, and answers that come from here.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
-use consoletap_flow::{Effect, Failure, Headers, ResponseHead, Side, State, Version};
+use consoletap_flow::{Effect, Failure, Side, State};
 use consoletap_rules::{Block, FromHere, Here, LocalFile};
 
 use crate::console::{Answer, Gone, RequestBody};
 use crate::exchange::outlet::Outlet;
-use crate::exchange::relay::{Ending, Progress, upload};
+use crate::exchange::relay::{AFTER_LAST_ANSWER, Ending, Progress, end_early, upload};
 use crate::exchange::request::Request;
 use crate::exchange::{After, Inlet, after, end_in_time, refusal};
 use crate::http1::Framing;
@@ -32,7 +38,7 @@ pub(super) async fn act(
     if let Some(delay) = decision.delay() {
         let did = format!("waited {} ms", delay.what.as_millis());
         flow.log.rule(delay.hit(Effect::Noted, did));
-        let nothing_moves = std::sync::atomic::AtomicU64::new(0);
+        let nothing_moves = AtomicU64::new(0);
         let gone = tokio::select! {
             () = tokio::time::sleep(delay.what) => false,
             () = source.gone(&nothing_moves) => true,
@@ -141,8 +147,11 @@ async fn open(file: LocalFile) -> Result<Arc<serve::LocalContent>, (OpenError, b
     }
 }
 
-/// Takes the request in and answers it from here; the flow ends with it.
-pub(super) async fn answer_with(
+/// Answers a request from here, and takes its body in at the same time; the flow ends with both.
+///
+/// The answer does not wait for the body: the network test of a PS4 wants it before (public servers
+/// for it answer its POST before they read), and no rule looks at what is sent.
+async fn answer_with(
     inlet: &Inlet,
     request: &Request<'_>,
     flow: &mut OpenFlow,
@@ -150,82 +159,92 @@ pub(super) async fn answer_with(
     answer: &mut Answer<'_>,
     local: LocalAnswer,
 ) -> After {
-    let ending = match take_in(inlet, request, flow, source, answer).await {
-        Ok(()) => send(inlet, request, flow, source, answer, local).await,
-        Err(ending) => Err(ending),
+    let ended = match both_ways(inlet, request, flow, source, answer, local).await {
+        Ok(ended) => ended,
+        Err(ending) => return refusal::broken(request, flow, source, answer, ending).await,
     };
-    if let Err(ending) = ending {
-        return refusal::broken(request, flow, source, answer, ending).await;
+    if !source.is_done() {
+        answer.close_after();
     }
     flow.finish(State::Complete, None).wait().await;
-    if !end_in_time(inlet, answer, None).await {
+    if !ended && !end_in_time(inlet, answer, None).await {
         answer.reset();
         return After::Drop;
     }
     after(answer)
 }
 
-/// Takes in the body of a request that no server gets: it is what the console says, and many a
-/// console reads no answer before it has said it all.
-async fn take_in(
-    inlet: &Inlet,
-    request: &Request<'_>,
-    flow: &mut OpenFlow,
-    source: &mut RequestBody<'_>,
-    answer: &mut Answer<'_>,
-) -> Result<(), Ending> {
-    if source.is_done() {
-        return Ok(());
-    }
-    if request.awaits_continue() {
-        let head = ResponseHead {
-            status: 100,
-            reason: serve::reason(100).into(),
-            version: Version::Http11,
-            headers: Headers::default(),
-        };
-        answer.interim(&head).await?;
-    }
-    let idle = inlet.shared.settings.deadlines.idle;
-    let rate = request.decision.throttle().and_then(|by| by.what.up);
-    let mut nowhere = RequestSink::Nowhere;
-    let progress = Progress::default();
-    upload(source, &mut nowhere, &mut flow.request, &progress, idle, rate.map(Pace::new)).await
-}
-
-async fn send(
+/// Sends the answer while the request's body comes in; whether the end of the answer is through,
+/// too, because it was there before the end of the request.
+async fn both_ways(
     inlet: &Inlet,
     request: &Request<'_>,
     flow: &mut OpenFlow,
     source: &mut RequestBody<'_>,
     answer: &mut Answer<'_>,
     local: LocalAnswer,
-) -> Result<(), Ending> {
+) -> Result<bool, Ending> {
     let LocalAnswer { mut head, body } = local;
     let acted = request.decision.edit_answer(&mut head.headers, &request.context(inlet));
     flow.log.acted(acted);
-    flow.log.response(head.clone());
     let framing = match &body {
         LocalBody::None => Framing::Empty,
         body => Framing::Length(body.len()),
     };
+    let idle = inlet.shared.settings.deadlines.idle;
     let progress = Progress::default();
+    let bodiless = source.is_done();
+    progress.request_done.store(bodiless, Ordering::Relaxed);
+    let rate = request.decision.throttle().and_then(|by| by.what.up);
     let mut outlet = Outlet {
         answer,
         tap: &mut flow.response,
         log: &mut flow.log,
         taken: &progress.taken,
         sent: &progress.sent,
-        idle: inlet.shared.settings.deadlines.idle,
+        idle,
         shape: Shape::of(&request.decision),
     };
-    let sending = async {
-        outlet.head(head.status, &head.reason, head.headers, framing)?;
-        outlet.body(body).await
-    };
+    let request_tap = &mut flow.request;
+    let mut client_side = pin!(async {
+        if !bodiless {
+            // Who reads its answer first may be silent meanwhile: the answer has its own deadline,
+            // and what comes after it, too.
+            let (mut nowhere, pace) = (RequestSink::Nowhere, rate.map(Pace::new));
+            upload(source, &mut nowhere, request_tap, &progress, Duration::MAX, pace).await?;
+            progress.through.notify_one();
+        }
+        source.gone(&progress.taken).await;
+        Err::<Infallible, Ending>(Gone.into())
+    });
+    // What came along with the head is looked at first: a broken body gets its 400, and with a
+    // whole one the flow's last event is written before the last octet of the answer.
+    if let Poll::Ready(Err(ending)) = poll_fn(|cx| Poll::Ready(client_side.as_mut().poll(cx))).await
+    {
+        return Err(ending);
+    }
+    let request_done = || progress.request_done.load(Ordering::Relaxed);
+    let comes = || progress.sent.load(Ordering::Relaxed) > 0 || !request.awaits_continue();
+    if !request_done() && !comes() {
+        // A final answer in place of the 100: whether the body comes now is up to the client, so
+        // nothing else can come behind it (RFC 9110 10.1.1).
+        outlet.answer.close_after();
+    }
+    outlet.log.response(head.clone());
+    outlet.head(head.status, &head.reason, head.headers, framing)?;
     tokio::select! {
         biased;
-        ended = sending => ended,
-        () = source.gone(&progress.taken) => Err(Gone.into()),
+        sent = outlet.body(body) => sent?,
+        Err(ending) = &mut client_side => return Err(match ending {
+            // There is no place for a 400 any more.
+            Ending::BadRequest(cause) => Ending::ClientGone(cause),
+            ending => ending,
+        }),
     }
+    if request_done() || !comes() {
+        return Ok(false);
+    }
+    let patience = if outlet.answer.keeps_alive() { idle } else { AFTER_LAST_ANSWER.min(idle) };
+    end_early(&mut outlet, None, client_side, &progress, patience).await?;
+    Ok(true)
 }

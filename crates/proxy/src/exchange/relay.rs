@@ -2,7 +2,7 @@
 //! and a console may go away at any time.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use crate::server::{AnswerSource, RequestSink};
 use crate::shape::{Pace, Shape};
 use crate::tap::Tap;
 
-/// How long a request may stand still that a server has answered already, on a connection which
-/// it is going to close. It may be closed by now, and nothing but sending more would tell.
-const AFTER_LAST_ANSWER: Duration = Duration::from_secs(2);
+/// How long a request may stand still that is answered already, on a connection which is going to
+/// be closed. A server may have closed it by now, and nothing but sending more would tell.
+pub(super) const AFTER_LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How an exchange ended.
 #[derive(Debug)]
@@ -161,20 +161,17 @@ impl Exchange<'_, '_> {
             Ending::Complete { reusable, trailers, .. }
                 if awaited && !progress.request_done.load(Ordering::Relaxed) =>
             {
-                // The server answered before it had everything. The client gets the answer now,
-                // and the server the rest, as long as they keep at it.
-                match timeout(idle, download.out.answer.end(trailers.as_ref())).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Gone)) => return Gone.into(),
-                    Err(_) => return Ending::takes_nothing(idle),
-                }
+                // The server answered before it had everything.
                 let patience = if reusable { idle } else { AFTER_LAST_ANSWER.min(idle) };
-                tokio::select! {
-                    () = progress.through.notified() => {}
-                    _ = &mut client_side => {
-                        download.out.log.note("the client had its answer and stopped sending its request");
-                    }
-                    () = progress.stands_still(patience) => {}
+                let ended = end_early(
+                    &mut download.out,
+                    trailers.as_ref(),
+                    client_side,
+                    &progress,
+                    patience,
+                );
+                if let Err(ending) = ended.await {
+                    return ending;
                 }
                 Ending::Complete { reusable, ended: true, trailers: None }
             }
@@ -196,6 +193,33 @@ impl Progress {
             before = after;
         }
     }
+}
+
+/// Ends an answer that is through before its request is: the client gets the end now, and the rest
+/// of its request is taken as long as it keeps at it.
+pub(super) async fn end_early(
+    out: &mut Outlet<'_, '_>,
+    trailers: Option<&Headers>,
+    client_side: Pin<&mut impl Future<Output = Result<Infallible, Ending>>>,
+    progress: &Progress,
+    patience: Duration,
+) -> Result<(), Ending> {
+    match timeout(out.idle, out.answer.end(trailers)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(Gone)) => return Err(Gone.into()),
+        Err(_) => return Err(Ending::takes_nothing(out.idle)),
+    }
+    tokio::select! {
+        () = progress.through.notified() => {}
+        _ = client_side => {
+            // One that has said everything may be gone in the same moment.
+            if !progress.request_done.load(Ordering::Relaxed) {
+                out.log.note("the client had its answer and stopped sending its request");
+            }
+        }
+        () = progress.stands_still(patience) => {}
+    }
+    Ok(())
 }
 
 /// Sends the request's body on. Ends early when the server takes no more: its answer may still

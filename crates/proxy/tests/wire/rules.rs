@@ -6,6 +6,7 @@ mod files;
 mod here;
 mod on_the_way;
 mod tunnels;
+mod uploads;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -100,27 +100,6 @@ answer = { status = 203, headers = { "X-Part" = "<{part}>", "Content-Type" = "te
 }
 
 #[tokio::test]
-async fn what_a_console_uploads_is_taken_in_before_it_is_answered() {
-    let ruled = alone(&rule("answer = { body = 'Success' }")).await;
-    let mut client = ruled.proxy.connect().await;
-    client.send(request("POST", "/", "Transfer-Encoding: chunked\r\n")).await;
-    client.send("4\r\nabcd\r\n").await;
-    client.send("0\r\n\r\n").await;
-    assert_eq!(next_answer(&mut client).await.text(), "Success");
-    // Who waits for leave to send gets it.
-    let fields = "Content-Length: 3\r\nExpect: 100-continue\r\n";
-    client.send(request("POST", "/", fields)).await;
-    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
-    client.send("abc").await;
-    assert_eq!(next_answer(&mut client).await.text(), "Success");
-    drop(client);
-    let flows = ruled.proxy.flows().await;
-    let uploaded: Vec<u64> =
-        flows.iter().map(|flow| flow.finished.as_ref().unwrap().request_body.bytes).collect();
-    assert_eq!(uploaded, [4, 3]);
-}
-
-#[tokio::test]
 async fn a_value_from_a_request_cannot_split_a_head() {
     // Percent-encoding is left alone, so nothing that could split a head ever comes out of a URL.
     let ruled =
