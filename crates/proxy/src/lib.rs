@@ -59,3 +59,23 @@ pub use page::Seen;
 pub use policy::{InvalidPick, TlsPick, TlsPolicy};
 pub use proxy::{Parts, Proxy, TlsParts};
 pub use settings::{DEFAULT_LISTEN, Deadlines, InvalidRedirect, Keep, Limits, Redirect, Settings};
+
+/// Doors for the targets in `fuzz/`; there in fuzz builds only, and in tests so that they keep
+/// fitting.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    use crate::http1::{HeadLimits, parse_request, parse_response, request_framing};
+    use crate::settings::Limits;
+
+    /// Reads a request head, and where its body ends.
+    pub fn request_head(octets: &[u8]) {
+        if let Ok(head) = parse_request(octets, HeadLimits::from(&Limits::default())) {
+            let _ = request_framing(head.version, &head.headers);
+        }
+    }
+
+    /// Reads the head of an answer.
+    pub fn response_head(octets: &[u8]) {
+        drop(parse_response(octets, HeadLimits::from(&Limits::default())));
+    }
+}

@@ -47,3 +47,18 @@ pub use retain::{Removed, Retention, retain};
 pub use stitch::Check;
 pub use sync::Sync;
 pub use writer::{Options, Writer};
+
+/// Doors for the targets in `fuzz/`; there in fuzz builds only, and in tests so that they keep
+/// fitting.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    use crate::line::{Cut, cut, parse};
+
+    /// Reads a segment of a log to its end.
+    pub fn log(mut segment: &[u8]) {
+        let mut line = Vec::new();
+        while let Ok(Cut::Line | Cut::TooLong) = cut(&mut segment, &mut line) {
+            drop(parse(&line));
+        }
+    }
+}
