@@ -97,7 +97,7 @@ pub(crate) mod tests {
             request: flow.request.clone(),
             classification: flow.classification.clone(),
         }));
-        let finished = Happening::Finished(Box::new(flow.finished.clone().unwrap()));
+        let finished = Happening::Finished(flow.finished.clone().unwrap());
         [
             Event { flow: flow.id, at: flow.started, happening: opened },
             Event { flow: flow.id, at: flow.latest, happening: finished },

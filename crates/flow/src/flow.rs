@@ -54,8 +54,8 @@ pub struct Flow {
     pub notes: Vec<String>,
     /// What the body of its answer is, where the format is known.
     pub document: Option<DocumentSummary>,
-    /// How it ended.
-    pub finished: Option<Finished>,
+    /// How it ended. Boxed: a tunnel that is idle for hours is a flow without an end.
+    pub finished: Option<Box<Finished>>,
 }
 
 impl Flow {
@@ -123,7 +123,7 @@ impl Flow {
             Happening::Finished(finished) => {
                 self.request_bytes = finished.request_body.bytes;
                 self.response_bytes = finished.response_body.bytes;
-                self.finished = Some(*finished);
+                self.finished = Some(finished);
             }
         }
     }

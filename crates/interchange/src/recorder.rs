@@ -84,7 +84,7 @@ fn events(flow: Flow) -> Vec<Event> {
     let last = flow.finished.map(|end| Event {
         flow: flow.id,
         at: flow.latest,
-        happening: Happening::Finished(Box::new(end)),
+        happening: Happening::Finished(end),
     });
     let event = |happening| Event { flow: flow.id, at: flow.started, happening };
     all.into_iter().map(event).chain(last).collect()

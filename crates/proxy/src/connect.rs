@@ -28,7 +28,7 @@ use crate::page::{self, Outcome};
 use crate::policy::{self, Connection, Obstacles, Wish};
 use crate::serve::LocalAnswer;
 use crate::stream::{ReadHalf, WriteHalf};
-use crate::tunnel::{self, Watch};
+use crate::tunnel::{Tunnel, Watch};
 use crate::upstream::Key;
 
 /// Serves a CONNECT and everything inside it.
@@ -384,13 +384,10 @@ impl Way {
             },
         };
         let shared = Arc::clone(&self.inlet.shared);
-        let place = self.place;
+        let tunnel = Box::new(Tunnel::new(flow, client, server, self.place));
         // A task of its own, small as it is: the state of the HTTP connection goes away. Boxed, for
-        // each layer that a future is wrapped in has room for it twice: 3 KB would become 12.
-        shared.spawn(Box::pin(async move {
-            tunnel::run(flow, client, server, first, watch).await;
-            drop(place);
-        }));
+        // each layer that a future is wrapped in has room for it twice.
+        shared.spawn(Box::pin(tunnel.run(first, watch)));
     }
 
     async fn dial_late(&self, flow: &mut OpenFlow) -> Option<TcpStream> {

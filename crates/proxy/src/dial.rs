@@ -149,6 +149,17 @@ impl Dialer {
         if here && !near { Err(DialError::Forbidden(host.clone())) } else { Ok(()) }
     }
 
+    /// Whether this authority is our own listener, by its address. Names are not looked up: one that
+    /// was made to lead here stays a loop.
+    pub(crate) fn leads_here(&self, authority: &Authority) -> bool {
+        authority.port == self.listen.port()
+            && self.settings.redirect(&authority.host).is_none()
+            && authority.host.ip().is_some_and(|ip| {
+                let ip = ip.to_canonical();
+                !ip.is_unspecified() && self.is_us(ip)
+            })
+    }
+
     /// Whether our own listener answers at this address.
     fn is_us(&self, ip: IpAddr) -> bool {
         let own = self.listen.ip().to_canonical();

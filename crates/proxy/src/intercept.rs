@@ -144,6 +144,9 @@ async fn shake_hands(
             let refusal = consoletap_tls::refusal(&error);
             let cause = match &refusal {
                 Some(refusal) => refusal.reason().to_owned(),
+                None if is_out_of_reach(&error) => "the client is out of reach: it did not even \
+                    acknowledge our certificate (its network, not a refusal)"
+                    .to_owned(),
                 None => format!("TLS with the client failed: {error}"),
             };
             Err(NotOpened { cause, refusal })
@@ -196,6 +199,18 @@ fn unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
     let _ = socket2::SockRef::from(tcp).set_tcp_user_timeout(limit);
     #[cfg(not(target_os = "linux"))]
     let _ = (tcp, limit);
+}
+
+/// Whether the kernel gave the connection up, as [`unacknowledged`] asked it to: with its own error,
+/// or with what a router said of the way there.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
 }
 
 /// Waits for the first octets of a request, which stay where they are. A client that checks our
@@ -266,6 +281,7 @@ mod tests {
     fn a_fault_of_the_network_is_no_refusal() {
         for kind in [io::ErrorKind::TimedOut, io::ErrorKind::HostUnreachable] {
             assert_eq!(consoletap_tls::refusal(&kind.into()), None, "{kind}");
+            assert!(super::is_out_of_reach(&kind.into()), "{kind}");
         }
     }
 }

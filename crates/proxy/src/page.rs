@@ -10,6 +10,8 @@ mod html;
 mod seen;
 mod start;
 mod tested;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 

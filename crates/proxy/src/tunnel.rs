@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use consoletap_flow::State;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::open_flow::{FlowLog, OpenFlow};
@@ -32,46 +33,59 @@ const BULK: u64 = 512 << 10;
 /// The same while a handshake is looked at.
 const HANDSHAKE_TURN: usize = 16 << 10;
 
-/// Runs a tunnel to its end. `first` are octets of the client that were read already; what is
-/// watched is read as it passes.
-pub(crate) async fn run(
-    mut flow: OpenFlow,
+/// A tunnel, as long as it stands. Its task holds a pointer to it: what is moved into a future is
+/// there twice, and of some thousand idle tunnels that is most of the memory.
+pub(crate) struct Tunnel {
+    flow: OpenFlow,
     client: TcpStream,
     server: TcpStream,
-    first: BytesMut,
-    watch: Watch,
-) {
-    let counts = Counts::default();
-    let idle = flow.idle_tunnel();
-    let stopping = flow.stopping();
-    let result = {
-        let log = Mutex::new(&mut flow.log);
-        let up = Way {
-            from: &client,
-            to: &server,
-            moved: &counts.up,
-            from_client: true,
-            counts: &counts,
-            log: &log,
+    counts: Counts,
+    /// The client's place among those that are connected.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Tunnel {
+    pub(crate) fn new(
+        flow: OpenFlow,
+        client: TcpStream,
+        server: TcpStream,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { flow, client, server, counts: Counts::default(), _place: place }
+    }
+
+    /// Runs it to its end. `first` are octets of the client that were read already; what is watched
+    /// is read as it passes.
+    pub(crate) async fn run(mut self: Box<Self>, first: BytesMut, watch: Watch) {
+        let Self { flow, client, server, counts, .. } = &mut *self;
+        let idle = flow.idle_tunnel();
+        let stopping = flow.stopping();
+        let result = {
+            let log = Mutex::new(&mut flow.log);
+            let ends = |from, to, moved, from_client| Way {
+                from,
+                to,
+                moved,
+                from_client,
+                counts: &*counts,
+                log: &log,
+            };
+            let up = ends(&*client, &*server, &counts.up, true);
+            let down = ends(&*server, &*client, &counts.down, false);
+            let ways = async {
+                tokio::try_join!(
+                    up.run(first, watch.client),
+                    down.run(BytesMut::new(), watch.server)
+                )
+            };
+            tokio::select! {
+                ways = ways => ways.and_then(both),
+                () = counts.idle(idle) => Err(Broken::Idle(idle)),
+                () = stopping.cancelled() => Err(Broken::Stopped),
+            }
         };
-        let down = Way {
-            from: &server,
-            to: &client,
-            moved: &counts.down,
-            from_client: false,
-            counts: &counts,
-            log: &log,
-        };
-        let ways = async {
-            tokio::try_join!(up.run(first, watch.client), down.run(BytesMut::new(), watch.server))
-        };
-        tokio::select! {
-            ways = ways => ways.and_then(both),
-            () = counts.idle(idle) => Err(Broken::Idle(idle)),
-            () = stopping.cancelled() => Err(Broken::Stopped),
-        }
-    };
-    finish(&mut flow, &counts, result);
+        finish(flow, counts, result);
+    }
 }
 
 /// Ends the flow of a tunnel.
@@ -176,7 +190,8 @@ impl Way<'_> {
                 if burst >= BULK {
                     drop(turn);
                     burst = 0;
-                    if self.splice().await? {
+                    // Boxed: the room for it would be there while nothing moves.
+                    if Box::pin(self.splice()).await? {
                         return self.close();
                     }
                 }

@@ -150,6 +150,11 @@ impl Upstreams {
             || idle.http1.get(key).is_some_and(|kept| !kept.is_empty())
     }
 
+    /// Whether this is an address at which we listen; see [`Dialer::leads_here`].
+    pub(crate) fn is_us(&self, authority: &Authority) -> bool {
+        self.dialer.leads_here(authority)
+    }
+
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -235,7 +235,7 @@ impl Redactor {
             response: None,
             rules: flow.rules.iter().map(|hit| self.rule(scan, hit)).collect(),
             notes: flow.notes.iter().map(|note| self.words(scan, note)).collect(),
-            finished: flow.finished.as_ref().map(|end| self.finished(scan, end)),
+            finished: flow.finished.as_ref().map(|end| Box::new(self.finished(scan, end))),
             server_hello: flow.server_hello.clone(),
             certificate: flow.certificate.clone(),
             policy: flow.policy.clone(),

@@ -110,7 +110,7 @@ fn a_secret_under_a_usual_name_is_found_in_every_place_of_a_flow() {
         ..ClientHelloFacts::default()
     });
     flow.finished =
-        Some(Finished {
+        Some(Box::new(Finished {
             state: State::Refused,
             failure: Some(Failure::new(Side::Client, "bad password=T0psecret-cause").with_raw(
                 b"GET /?sid=T0psecret-raw X\r\nAuthorization: Bearer T0psecret-rawhead\r\n",
@@ -119,7 +119,7 @@ fn a_secret_under_a_usual_name_is_found_in_every_place_of_a_flow() {
             response_body: Default::default(),
             timings: Default::default(),
             server: Some("192.168.77.1:80".parse().unwrap()),
-        });
+        }));
     let mut redactor = redactor();
     redactor.learn(&flow);
     let clean = told(&redactor.flow(&flow));

@@ -114,14 +114,14 @@ impl Message {
             response_bytes,
             rules: Vec::new(),
             notes: Vec::new(),
-            finished: Some(Finished {
+            finished: Some(Box::new(Finished {
                 state,
                 failure: cause.map(|cause| Failure::new(Side::Upstream, cause)),
                 request_body: body(self.request_body),
                 response_body: body(response_bytes),
                 timings: self.timings,
                 server: self.server,
-            }),
+            })),
         })
     }
 }

@@ -141,6 +141,11 @@ pub(super) fn target(inlet: &Inlet, head: &RequestHead) -> Result<Url, (u16, Str
     let url: Url = text
         .parse()
         .map_err(|error| (400, format!("the request target is no http or https URL: {error}")))?;
+    // A browser that uses the proxy and was told the proxy's own address means the page.
+    let is_outside = inlet.inside.is_none();
+    if is_outside && url.scheme == Scheme::Http && inlet.shared.upstreams.is_us(&url.authority) {
+        return Ok(page::url(&url.path));
+    }
     // RFC 9112 3.2.4: OPTIONS for the server itself becomes `*` on the last leg.
     let has_path = text.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?']));
     if head.method == "OPTIONS" && !has_path {

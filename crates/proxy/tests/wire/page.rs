@@ -37,7 +37,12 @@ fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 async fn the_page_comes_through_the_proxy_and_from_its_address() {
     let proxy = Tested::start().await;
     let own = proxy.address.to_string();
+    let [asked, mapped] = [&*own, &format!("[::ffff:127.0.0.1]:{}", proxy.address.port())]
+        .map(|address| format!("http://{address}/"));
     for (url, host) in [
+        // A browser that uses the proxy, and was told the proxy's own address.
+        (&*asked, &*own),
+        (&*mapped, &*own),
         ("http://consoletap.test/", "consoletap.test"),
         ("http://CONSOLETAP.test", "consoletap.test"),
         ("http://consoletap.test:8080/?x=1", "consoletap.test:8080"),
@@ -58,12 +63,28 @@ async fn the_page_comes_through_the_proxy_and_from_its_address() {
         assert!(body.is_ascii() && !body.contains("<script") && !body.contains("style"), "{body}");
     }
     let flows = proxy.flows().await;
-    assert_eq!(flows.len(), 7, "a page is a row too");
+    assert_eq!(flows.len(), 9, "a page is a row too");
     for flow in flows {
         assert_eq!((flow.kind, flow.state()), (Kind::Http, State::Complete));
         assert_eq!(flow.notes, ["answered by consoletap itself"]);
         assert!(flow.finished.unwrap().server.is_none());
     }
+}
+
+/// What came through us before is a loop, whatever it asks for.
+#[tokio::test]
+async fn our_own_address_with_our_own_mark_is_a_loop() {
+    let seen = RawOrigin::answer("HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    let proxy = Tested::start().await;
+    let (head, _) = get(&proxy, &format!("http://{}/", seen.address()), "x").await;
+    assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
+    let sent = String::from_utf8(seen.received().concat()).unwrap();
+    let via = sent.lines().find_map(|line| line.strip_prefix("Via: ")).unwrap();
+    let own = proxy.address;
+    let (head, _) =
+        ask(&proxy, &format!("GET http://{own}/ HTTP/1.1\r\nHost: {own}\r\nVia: {via}\r\n\r\n"))
+            .await;
+    assert!(head.starts_with("HTTP/1.1 508 "), "{head}");
 }
 
 #[tokio::test]

@@ -244,6 +244,47 @@ async fn a_request_in_between_shows_that_all_is_well() {
     assert!(flows.iter().all(|flow| flow.kind == Kind::Http || flow.intercepted), "{flows:#?}");
 }
 
+/// A client whose network is gone: no FIN, no RST, no acknowledgement. Its kernel is made to throw
+/// away all that comes once the tunnel stands.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_out_of_reach_is_no_refusal() {
+    let origin = server().await;
+    let proxy = origin
+        .proxy_with(|wanted| wanted.settings.deadlines.handshake = Duration::from_secs(2))
+        .await;
+    let mut clients = Vec::new();
+    for number in 1..=2 {
+        let mut client = proxy.connect().await;
+        client.send("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n\r\n").await;
+        client.until("\r\n\r\n").await;
+        // BPF_RET with nothing to keep.
+        let nothing = [socket2::SockFilter::new(6, 0, 0, 0)];
+        socket2::SockRef::from(&client.tcp).attach_filter(&nothing).unwrap();
+        client.send(hello(&proxy)).await;
+        proxy.finished(number).await;
+        clients.push(client);
+    }
+    for flow in proxy.flows().await {
+        assert_eq!(
+            (flow.kind, flow.policy.unwrap().action),
+            (Kind::TlsFailure, TlsAction::Intercept)
+        );
+        let cause = flow.finished.unwrap().failure.unwrap().cause;
+        assert!(cause.contains("out of reach"), "{cause}");
+        assert!(!cause.contains("again") && !cause.contains("from now on"), "{cause}");
+    }
+}
+
+/// The hello of a client of today.
+fn hello(proxy: &Tested) -> Vec<u8> {
+    let name = ServerName::try_from("h.test").unwrap();
+    let config = Arc::new(offering(proxy, &["http/1.1"]));
+    let mut hello = Vec::new();
+    rustls::ClientConnection::new(config, name).unwrap().write_tls(&mut hello).unwrap();
+    hello
+}
+
 #[tokio::test]
 async fn silence_counts_as_a_refusal_when_it_comes_again() {
     let origin = server().await;
@@ -254,11 +295,7 @@ async fn silence_counts_as_a_refusal_when_it_comes_again() {
         let mut client = proxy.connect().await;
         client.send("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n\r\n").await;
         client.until("\r\n\r\n").await;
-        let name = ServerName::try_from("h.test").unwrap();
-        let config = Arc::new(offering(&proxy, &["http/1.1"]));
-        let mut hello = Vec::new();
-        rustls::ClientConnection::new(config, name).unwrap().write_tls(&mut hello).unwrap();
-        client.send(hello).await;
+        client.send(hello(&proxy)).await;
         client.rest_octets().await;
         proxy.finished(number).await;
     }

@@ -346,14 +346,14 @@ impl Connection {
             response_bytes: self.down_bytes,
             rules: Vec::new(),
             notes,
-            finished: Some(Finished {
+            finished: Some(Box::new(Finished {
                 state: State::Complete,
                 failure: None,
                 request_body: body(self.up_bytes),
                 response_body: body(self.down_bytes),
                 timings: Timings::default(),
                 server: Some(self.server),
-            }),
+            })),
         };
         import.flow(flow, [None, None]);
     }
