@@ -18,6 +18,7 @@ mod end_to_end {
     mod explain;
     mod exports;
     mod filters;
+    mod fixtures;
     mod full_disk;
     mod http;
     mod intercept;
@@ -31,6 +32,7 @@ mod end_to_end {
     mod stop;
     mod tls;
     mod transfers;
+    mod trim;
     mod tunnel;
     mod unknown;
     mod websocket;

@@ -212,7 +212,7 @@ fn create(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: Timestamp::from(jiff::Timestamp::now()),
         options: options.clone(),
-        redacted: false,
+        ..About::default()
     };
     let see = Box::new(move |event| observer.see(event));
     Writer::create(folder, about, how.clone(), Some(see)).map(Arc::new)

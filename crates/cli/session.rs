@@ -14,6 +14,7 @@ mod report;
 mod save;
 mod show;
 mod tls_page;
+mod trim;
 mod unknown;
 mod wanted;
 
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Import(import::Args),
     /// Make a copy of a session without secrets, to be handed on
     Redact(redact::Args),
+    /// Make a small session of some flows, without secrets, for tests: to read, edit and commit
+    Trim(trim::Args),
     /// Put a session into one file, as it is
     Pack(pack::PackArgs),
     /// Take a session out of such a file
@@ -72,6 +75,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args, catalog(), &mut out)?,
         Command::Import(args) => import::run(&args, catalog())?,
         Command::Redact(args) => redact::run(&args, catalog())?,
+        Command::Trim(args) => trim::run(&args, catalog())?,
         Command::Pack(args) => pack::pack(&args)?,
         Command::Unpack(args) => pack::unpack(&args)?,
     };

@@ -116,7 +116,7 @@ fn planted() -> String {
     .to_string()
 }
 
-async fn session_with_secrets(home: &Home) {
+pub(crate) async fn session_with_secrets(home: &Home) {
     let har = home.write("planted.har", format!("\u{feff}{}", planted()));
     let ended = home.run(&["session", "import", &har, &home.text("s")]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -124,7 +124,7 @@ async fn session_with_secrets(home: &Home) {
 }
 
 #[track_caller]
-fn assert_clean(what: &str, octets: &[u8]) {
+pub(crate) fn assert_clean(what: &str, octets: &[u8]) {
     let text = String::from_utf8_lossy(octets).to_ascii_lowercase();
     let basic = BASE64.encode("PLANTED-user-0c3d:PLANTED-pass-4b5e");
     for secret in SECRETS.iter().chain([&JWT, &CLIENT, &basic.as_str(), &"PLANTED-"]) {
@@ -139,7 +139,7 @@ fn assert_clean(what: &str, octets: &[u8]) {
     }
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use consoletap_session::CreateError;
+use consoletap_session::{CreateError, ReadProblem};
 use thiserror::Error;
 
 /// Why a file could not be made into a session.
@@ -58,6 +58,44 @@ pub enum RedactError {
     /// The disk did not take all of it.
     #[error("the redacted session is not whole, do not use it: {0}")]
     Lost(String),
+}
+
+/// Why there is no trimmed session.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrimError {
+    /// The place is taken.
+    #[error("{} exists already; name a new directory", directory.display())]
+    Exists {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// No flow is wanted.
+    #[error(
+        "no flow of {} fits; `consoletap session show` lists those that are there",
+        directory.display()
+    )]
+    Nothing {
+        /// The session.
+        directory: PathBuf,
+    },
+    /// A session that was edited by hand has a mistake.
+    #[error(transparent)]
+    Edited(ReadProblem),
+    /// This machine gives no random octets for pseudonyms.
+    #[error("no key for pseudonyms can be made: {0}")]
+    Key(io::Error),
+    /// No session can be written there.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// The disk did not take all of it.
+    #[error("{} is not whole, do not use it: {source}", directory.display())]
+    Write {
+        /// The new session.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Why a session could not be packed or unpacked.

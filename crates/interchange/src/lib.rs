@@ -2,7 +2,7 @@
 //!
 //! * [`Source`] reads a session flow by flow, with bodies, and takes secrets out on the way.
 //! * [`export`] writes what it gives: HAR, curl commands, raw HTTP, JSON lines, WARC.
-//! * [`redact`] makes a session that may be handed on.
+//! * [`redact`] makes a session that may be handed on, [`trim`] a small one for tests.
 //! * [`import`] makes a session of a file that another tool wrote; it is recognised by its content.
 //! * [`pack`] and [`unpack`]: a session in one file.
 //!
@@ -17,11 +17,14 @@ mod key;
 mod pack;
 mod recorder;
 mod redact;
+mod secretless;
 mod source;
+mod trim;
 
-pub use error::{ImportError, PackError, RedactError};
+pub use error::{ImportError, PackError, RedactError, TrimError};
 pub use import::{Imported, import};
 pub use key::key;
 pub use pack::{pack, unpack};
 pub use redact::{RedactedSession, redact};
 pub use source::{Body, Exchange, Lessons, Missing, Secrets, Source};
+pub use trim::{TrimOptions, TrimmedSession, trim};

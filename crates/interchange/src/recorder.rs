@@ -25,6 +25,7 @@ impl SessionRecorder {
             started,
             options,
             redacted,
+            ..About::default()
         };
         Ok(Self { writer: Writer::create(directory, about, Options::default(), None)? })
     }

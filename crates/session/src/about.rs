@@ -31,6 +31,13 @@ pub struct About {
     /// Whether secrets were taken out, so that it may be handed on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redacted: bool,
+    /// Whether it was made small for people to read and edit: its lines have no check, and a body
+    /// in the log is what its line says, whatever it is called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trimmed: bool,
+    /// Where it comes from, in words for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// The file: the version of the format, and [`About`].

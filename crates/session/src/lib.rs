@@ -4,11 +4,13 @@
 //!
 //! * [`Writer`] takes events while the proxy runs and never makes it wait for the disk.
 //! * [`Session`] reads, also while somebody writes; [`list`] finds sessions below a folder.
+//! * [`PlainWriter`] writes a small one for people to read and edit.
 //!
 //! It does not redact (a raw session holds secrets, mode 0600) and knows no network.
 
 mod about;
 mod bodies;
+mod by_hand;
 mod compress;
 mod disk;
 mod downloads;
@@ -20,6 +22,7 @@ mod list;
 mod lock;
 mod log;
 mod manifest;
+mod plain;
 mod queue;
 mod ranges;
 mod reader;
@@ -41,6 +44,7 @@ pub use gap::Gap;
 pub use layout::default_root;
 pub use list::{Listed, list};
 pub use manifest::Expected;
+pub use plain::PlainWriter;
 pub use reader::{Body, Overview, Session};
 pub use recording::Stats;
 pub use retain::{Removed, Retention, retain};

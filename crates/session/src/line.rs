@@ -127,9 +127,14 @@ impl fmt::Display for LineError {
                 "the line was changed after it was written (its crc is wrong); where that was \
                  meant, remove the crc from it",
             ),
-            Self::Json(error) => error.fmt(f),
+            Self::Json(error) => f.write_str(&in_line(&error.to_string())),
         }
     }
+}
+
+/// What is wrong with a line, without its number: the parser counts lines from its own beginning.
+pub(crate) fn in_line(error: &str) -> String {
+    error.replace(" at line 1 column ", " at column ")
 }
 
 /// Reads what a line says, and whether it has a check. Event kinds that are not known here are no

@@ -9,6 +9,7 @@ use std::vec;
 use consoletap_flow::{BodySide, Digest, Event, Flow, FlowId, Timestamp};
 
 use crate::bodies::sha256;
+use crate::by_hand::{self, ByHand};
 use crate::layout::SegmentFile;
 use crate::line::{Cut, Entry, Seal, check, cut, glued, open, parse};
 use crate::small_bodies::SmallBodies;
@@ -92,11 +93,15 @@ impl Session {
         &self.about
     }
 
+    fn lines(&self) -> Lines {
+        Lines::of(&self.directory, self.about.trimmed.then(|| ByHand::new(&self.directory)))
+    }
+
     /// Its flows, in the order they began. Those that the recording did not see the end of are
     /// unfinished. While one stays open, no more than 4096 wait for it: then they go first.
     pub fn flows(&self) -> impl Iterator<Item = Result<Flow, ReadProblem>> + use<> {
         Flows {
-            lines: Lines::of(&self.directory),
+            lines: self.lines(),
             open: HashMap::new(),
             order: BTreeMap::new(),
             over: BTreeSet::new(),
@@ -106,7 +111,7 @@ impl Session {
 
     /// Its events, as they were written.
     pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadProblem>> + use<> {
-        Lines::of(&self.directory).filter_map(|line| match line {
+        self.lines().filter_map(|line| match line {
             Ok((Entry::Event(event), _)) => Some(Ok(*event)),
             Ok(_) => None,
             Err(problem) => Some(Err(problem)),
@@ -115,7 +120,7 @@ impl Session {
 
     /// What the disk did not take while it was recorded.
     pub fn gaps(&self) -> impl Iterator<Item = Gap> + use<> {
-        Lines::of(&self.directory).filter_map(|line| match line {
+        self.lines().filter_map(|line| match line {
             Ok((Entry::Gap(gap), _)) => Some(gap),
             _ => None,
         })
@@ -127,12 +132,20 @@ impl Session {
     /// When it was not kept, cannot be read, or is not what its name says.
     pub fn body(&self, digest: &Digest) -> io::Result<Vec<u8>> {
         let mut octets = Vec::new();
-        io::Read::read_to_end(&mut self.open_body(digest)?, &mut octets)?;
-        if sha256(&octets) == *digest {
+        let mut body = self.open_body(digest)?;
+        io::Read::read_to_end(&mut body, &mut octets)?;
+        if !self.is_checked(&body) || sha256(&octets) == *digest {
             return Ok(octets);
         }
         let what = format!("the body {digest} was changed or cut after it was recorded");
         Err(io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+
+    /// Whether a body is to hash to its name. In the log of a trimmed session it may have been
+    /// edited since it was named.
+    #[must_use]
+    pub fn is_checked(&self, body: &Body) -> bool {
+        !(self.about.trimmed && matches!(body, Body::Small(_)))
     }
 
     /// A kept body to read from; whether it is what its name says is not checked.
@@ -180,7 +193,7 @@ impl Session {
     pub fn overview(&self) -> Overview {
         let mut overview =
             Overview { bytes: layout::bytes_below(&self.directory), ..Overview::default() };
-        for line in Lines::of(&self.directory) {
+        for line in self.lines() {
             let entry = line.map(|(entry, seal)| {
                 overview.unchecked += u64::from(seal == Seal::None);
                 entry
@@ -246,6 +259,9 @@ impl Flows {
     fn apply(&mut self, event: Event) {
         if let Some((place, flow)) = self.open.get_mut(&event.flow) {
             flow.apply(event);
+            if self.lines.by_hand.is_some() {
+                by_hand::fit(flow);
+            }
             if flow.finished.is_some() {
                 self.over.insert(*place);
             }
@@ -275,6 +291,8 @@ impl Flows {
 /// nobody was ever shown its event.
 struct Lines {
     segments: vec::IntoIter<SegmentFile>,
+    /// What is checked beyond what the writer of a session may be trusted with.
+    by_hand: Option<ByHand>,
     current: Option<Segment>,
     line: Vec<u8>,
     unread: Option<ReadProblem>,
@@ -284,7 +302,10 @@ struct Segment {
     file: Box<dyn BufRead + Send>,
     path: PathBuf,
     number: u64,
-    is_last: bool,
+    /// Whether its last line may be one that nobody finished.
+    may_be_torn: bool,
+    /// Whether an editor may have left it without its last line feed.
+    edited: bool,
     /// Reading failed; it would fail for ever.
     failed: bool,
     /// What was found glued to the line before.
@@ -294,22 +315,24 @@ struct Segment {
 type Read = Result<(Entry, Seal), ReadProblem>;
 
 impl Lines {
-    fn of(directory: &Path) -> Self {
+    fn of(directory: &Path, by_hand: Option<ByHand>) -> Self {
         let (segments, unread) = match layout::segments(directory) {
             Ok(segments) => (segments, None),
             Err(error) => (Vec::new(), Some(problem(directory, 0, &error))),
         };
-        Self { segments: segments.into_iter(), current: None, line: Vec::new(), unread }
+        Self { segments: segments.into_iter(), by_hand, current: None, line: Vec::new(), unread }
     }
 
     fn open_next(&mut self) -> Option<Result<(), ReadProblem>> {
         let segment = self.segments.next()?;
-        let is_last = self.segments.len() == 0;
+        let edited = self.by_hand.is_some();
+        let may_be_torn = self.segments.len() == 0 && !edited;
         Some(match open(&segment) {
             Ok(file) => {
                 let (path, glued) = (segment.path, Vec::new());
                 let (number, failed) = (0, false);
-                self.current = Some(Segment { file, path, number, is_last, failed, glued });
+                self.current =
+                    Some(Segment { file, path, number, may_be_torn, edited, failed, glued });
                 Ok(())
             }
             Err(error) => Err(problem(&segment.path, 0, &error)),
@@ -331,9 +354,16 @@ impl Iterator for Lines {
                     Err(problem) => return Some(Err(problem)),
                 }
             };
-            match segment.read(&mut self.line) {
-                Some(read) => return Some(read),
-                None => self.current = None,
+            let read = segment.read(&mut self.line);
+            match (read, &mut self.by_hand) {
+                (Some(Ok((mut entry, seal))), Some(by_hand)) => {
+                    return Some(match by_hand.look(&mut entry, &self.line) {
+                        Ok(()) => Ok((entry, seal)),
+                        Err(what) => Err(problem(&segment.path, segment.number, &what)),
+                    });
+                }
+                (Some(read), _) => return Some(read),
+                (None, _) => self.current = None,
             }
         }
     }
@@ -356,7 +386,8 @@ impl Segment {
             Ok(Cut::Torn) if check(line) == Seal::Sound => return self.say(line),
             Ok(Cut::Torn) => match glued(line) {
                 Some(end) => return self.unglue(line, end),
-                None if self.is_last => return None,
+                None if self.may_be_torn => return None,
+                None if self.edited => return self.say(line),
                 None => "the segment ends within a line",
             },
             Ok(Cut::TooLong) => "the line is longer than 4 MiB",
@@ -375,7 +406,7 @@ impl Segment {
             Ok(read) => Some(Ok(read)),
             Err(error) => match glued(line) {
                 Some(end) => self.unglue(line, end),
-                None if check(line) == Seal::None && self.is_last && self.is_at_end() => None,
+                None if check(line) == Seal::None && self.may_be_torn && self.is_at_end() => None,
                 None => Some(Err(problem(&self.path, self.number, &error))),
             },
         }

@@ -13,7 +13,7 @@ use consoletap_flow::Digest;
 use serde::Deserialize;
 
 use crate::layout;
-use crate::line::{BODY, Cut, MAX_LINE, Seal, check, cut, seal};
+use crate::line::{BODY, Cut, MAX_LINE, Seal, check, cut, in_line, seal};
 
 /// A body up to this size lies in the log. A file takes a block of 4 KiB at the least, and three
 /// system calls on the way of an answer.
@@ -23,20 +23,30 @@ pub(crate) const SMALL: usize = 4 << 10;
 /// no UTF-8.
 pub(crate) fn write(lines: &mut Vec<u8>, name: &Digest, octets: &[u8]) {
     let start = lines.len();
+    write_unchecked(lines, name, octets, std::str::from_utf8(octets).ok());
+    seal(lines, start);
+}
+
+/// The same without a check and without an end, as this text where there is one.
+pub(crate) fn write_unchecked(
+    lines: &mut Vec<u8>,
+    name: &Digest,
+    octets: &[u8],
+    text: Option<&str>,
+) {
     lines.extend_from_slice(BODY);
     lines.extend_from_slice(name.hex().as_bytes());
     // Writing to a vector cannot fail, and text is always JSON.
-    match std::str::from_utf8(octets) {
-        Ok(text) => {
+    match text {
+        Some(text) => {
             lines.extend_from_slice(b"\",\"text\":");
             let _ = serde_json::to_writer(&mut *lines, text);
             lines.extend_from_slice(b"}}");
         }
-        Err(_) => {
+        None => {
             let _ = write!(lines, "\",\"base64\":\"{}\"}}}}", BASE64.encode(octets));
         }
     }
-    seal(lines, start);
 }
 
 /// A line, without the hash, which is the key by which it was found.
@@ -51,18 +61,20 @@ struct Octets {
     base64: Option<String>,
 }
 
-fn read(line: &[u8]) -> io::Result<Vec<u8>> {
+/// The octets in the line of a small body.
+pub(crate) fn read(line: &[u8]) -> io::Result<Vec<u8>> {
     let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     if check(line) == Seal::Broken {
         return Err(broken("the body was changed after it was recorded".to_owned()));
     }
-    let line: BodyLine = serde_json::from_slice(line).map_err(|error| broken(error.to_string()))?;
+    let line: BodyLine =
+        serde_json::from_slice(line).map_err(|error| broken(in_line(&error.to_string())))?;
     match line.body {
         Octets { text: Some(text), .. } => Ok(text.into_bytes()),
         Octets { base64: Some(text), .. } => {
             BASE64.decode(text).map_err(|error| broken(error.to_string()))
         }
-        _ => Err(broken("the line of a body has no octets".to_owned())),
+        _ => Err(broken("the line of a body has neither `text` nor `base64`".to_owned())),
     }
 }
 
@@ -168,7 +180,7 @@ impl Index {
 }
 
 /// The hash in the line of a small body.
-fn name_of(line: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn name_of(line: &[u8]) -> Option<[u8; 32]> {
     let hex = line.strip_prefix(BODY)?.get(..64)?;
     let digest: Digest = format!("sha256:{}", std::str::from_utf8(hex).ok()?).parse().ok()?;
     Some(digest.octets)

@@ -7,6 +7,7 @@ mod python;
 mod segments;
 mod streams;
 mod support;
+mod trimmed;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -88,3 +88,12 @@ fn it_finds_a_changed_line_and_a_changed_body() {
     let errors = String::from_utf8(read(dir.path()).unwrap().stderr).unwrap();
     assert!(errors.contains(": changed after it was written"), "{errors}");
 }
+
+#[test]
+fn it_reads_a_trimmed_session_that_was_edited() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, log) = super::trimmed::trimmed(folder.path(), b"<list/>");
+    fs::write(dir.join("log-000001.jsonl"), log.replace("<list/>", "<edited/>")).unwrap();
+    let Some(output) = read(&dir) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -15,7 +15,7 @@ pub fn about() -> About {
         version: "0.1.0".to_owned(),
         started: at(0),
         options: serde_json::json!({ "port": 8080 }),
-        redacted: false,
+        ..About::default()
     }
 }
 
