@@ -167,6 +167,19 @@ pub(crate) struct RunArgs {
     /// old consoles, in builds with the feature legacy-tls
     #[arg(long, value_name = "[WHO@]HOST-GLOB")]
     pub(crate) legacy_tls: Vec<TlsPick>,
+    /// Speak TLS that is not safe any more with these servers (repeatable), in builds with the feature
+    /// legacy-tls
+    #[arg(long, value_name = "HOST-GLOB")]
+    pub(crate) legacy_upstream: Vec<HostGlob>,
+    /// Give certificates for these hosts the names of the server's own one (repeatable); all, where
+    /// none is named
+    #[arg(
+        long,
+        value_name = "HOST-GLOB",
+        num_args = 0..=1,
+        default_missing_value = "*"
+    )]
+    pub(crate) copy_upstream_names: Vec<HostGlob>,
     /// Use a rule pack by its name, or a file of rules (repeatable)
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) rules: Vec<String>,

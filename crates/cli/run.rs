@@ -190,6 +190,8 @@ fn options(settings: &Settings) -> serde_json::Value {
         "block-tls": texts(&wire.tls.block),
         "force": wire.tls.force,
         "legacy-tls": texts(&wire.tls.legacy),
+        "legacy-upstream": texts(&settings.trust.legacy),
+        "copy-upstream-names": texts(&wire.tls.copy_names),
         "insecure-upstream": texts(&settings.trust.insecure),
         "upstream-ca": texts(&settings.trust.extra_roots),
         "client-cert": texts(&settings.trust.client_certificates),

@@ -141,6 +141,7 @@ impl Settings {
                 block: args.block_tls,
                 force: args.force,
                 legacy: args.legacy_tls,
+                copy_names: args.copy_upstream_names,
             },
             keep,
             ..consoletap_proxy::Settings::default()
@@ -153,6 +154,7 @@ impl Settings {
         let trust = TrustSettings {
             extra_roots: args.upstream_ca,
             insecure: args.insecure_upstream,
+            legacy: args.legacy_upstream,
             client_certificates: args.client_cert,
             key_log: None,
         };
@@ -206,11 +208,16 @@ impl RunArgs {
         if self.ca_cert.is_some() != self.ca_key.is_some() {
             return Err(Usage::new("ca-cert and ca-key belong together, and one is missing"));
         }
-        if !self.legacy_tls.is_empty() && !LEGACY_AVAILABLE {
-            return Err(Usage::new(
-                "legacy-tls: this build cannot speak old TLS; build it with \
+        let asked = [
+            ("legacy-tls", self.legacy_tls.is_empty()),
+            ("legacy-upstream", self.legacy_upstream.is_empty()),
+        ];
+        let unknown = asked.into_iter().find(|(_, is_empty)| !is_empty && !LEGACY_AVAILABLE);
+        if let Some((option, _)) = unknown {
+            return Err(Usage::new(format!(
+                "{option}: this build cannot speak old TLS; build it with \
                  `cargo build --release --features legacy-tls`",
-            ));
+            )));
         }
         Ok(())
     }
@@ -248,6 +255,8 @@ impl RunArgs {
             ca_cert: if ca_typed { self.ca_cert } else { below.ca_cert },
             ca_key: if ca_typed { self.ca_key } else { below.ca_key },
             legacy_tls: joined(self.legacy_tls, below.legacy_tls),
+            legacy_upstream: joined(self.legacy_upstream, below.legacy_upstream),
+            copy_upstream_names: joined(self.copy_upstream_names, below.copy_upstream_names),
             filter: self.filter.or(below.filter),
             words: Vec::new(),
             rules: joined(self.rules, below.rules),

@@ -18,7 +18,7 @@ use crate::quantity::Size;
 use crate::suggest::nearest;
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 35] = [
     "allow",
     "block-tls",
     "ca-cert",
@@ -26,6 +26,7 @@ const KEYS: [&str; 33] = [
     "catalog",
     "certs",
     "client-cert",
+    "copy-upstream-names",
     "filter",
     "force",
     "insecure-upstream",
@@ -34,6 +35,7 @@ const KEYS: [&str; 33] = [
     "json",
     "key-log",
     "legacy-tls",
+    "legacy-upstream",
     "listen-host",
     "max-held-body",
     "min-free-disk",
@@ -135,7 +137,9 @@ impl Reader<'_> {
             "tunnel" => args.tunnel = self.picks(key, value)?,
             "block-tls" => args.block_tls = self.picks(key, value)?,
             "force" => args.force = self.switch(key, value)?,
-            "insecure-upstream" => args.insecure_upstream = self.insecure(key, value)?,
+            "insecure-upstream" => args.insecure_upstream = self.some_or_all(key, value)?,
+            "copy-upstream-names" => args.copy_upstream_names = self.some_or_all(key, value)?,
+            "legacy-upstream" => args.legacy_upstream = self.hosts(key, value)?,
             "upstream-ca" => args.upstream_ca = self.list(key, value, |v| self.roots(key, v))?,
             "client-cert" => {
                 args.client_cert = self.list(key, value, |v| self.client_certificate(key, v))?;
@@ -257,7 +261,7 @@ impl Reader<'_> {
     }
 
     /// `true` is all hosts, as the option without a value.
-    fn insecure(&self, key: &str, value: &Value<'_>) -> Result<Vec<HostGlob>, FileError> {
+    fn some_or_all(&self, key: &str, value: &Value<'_>) -> Result<Vec<HostGlob>, FileError> {
         match value.get_ref() {
             DeValue::Boolean(false) => Ok(Vec::new()),
             DeValue::Boolean(true) => Ok("*".parse().into_iter().collect()),

@@ -8,8 +8,8 @@ use consoletap_catalog::Query;
 use consoletap_filter::Subject;
 use consoletap_flow::{
     Authority, Classification, ClientHelloFacts, Effect, Failure, Happening, Headers, Hello, Host,
-    Kind, Opened, RequestHead, ResponseHead, RuleHit, Scheme, Side, State, Target, TlsAction,
-    Verdict, Version,
+    Kind, Opened, RequestHead, ResponseHead, RuleHit, Side, State, Target, TlsAction, Verdict,
+    Version,
 };
 use consoletap_rules::{Block, Context, Decision, FromHere, Here, Tls};
 use consoletap_tls::{Alpn, ClientHello, ClientSide, Peek, Stack};
@@ -267,13 +267,8 @@ impl Way {
     }
 
     fn key(&self, alpn: Alpn) -> Key {
-        Key {
-            scheme: Scheme::Https,
-            authority: self.target.clone(),
-            server_name: self.target.host.clone(),
-            alpn,
-            local: self.inlet.client.address.ip().to_canonical().is_loopback(),
-        }
+        let Authority { host, .. } = &self.target;
+        Key::tunnelled(&self.target, host, alpn, self.inlet.client.address.ip())
     }
 
     /// Whether this leads to the proxy's own page, and so no further.

@@ -21,7 +21,7 @@ use crate::exchange::{self, Inlet};
 use crate::headers;
 use crate::http1::{BodyError, Frame};
 use crate::settings::Limits;
-use crate::stream::{Prefixed, TlsStream};
+use crate::stream::TlsStream;
 
 /// What a peer may send on one stream, and on a connection, before it was taken. hyper lets a
 /// server's streams have 2 MiB of 5: three clients that take nothing would then stop a connection
@@ -47,9 +47,7 @@ pub(crate) struct Http2Sender {
 
 impl Http2Sender {
     /// Begins HTTP/2 with a server that agreed to it.
-    pub(crate) async fn connect(
-        tls: tokio_rustls::client::TlsStream<Prefixed>,
-    ) -> hyper::Result<Self> {
+    pub(crate) async fn connect(tls: TlsStream) -> hyper::Result<Self> {
         let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)

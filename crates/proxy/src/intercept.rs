@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{
-    Authority, Failure, FlowId, Happening, Host, Kind, Side, State, suite_name, version_name,
-};
+use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Side, State};
 use consoletap_tls::{Alpn, ClientHello, Interceptor, LeafKey, Refusal, Stack};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +18,7 @@ use crate::http2;
 use crate::open_flow::{OpenFlow, now};
 use crate::page::{self, Outcome};
 use crate::stream::{Prefixed, Stream, TlsStream};
+use crate::upstream::Key;
 
 /// A client that ends a connection so soon after TLS stood, without asking for anything, did not
 /// like what it saw: some compare the certificate with a known one only then. A connection that a
@@ -72,7 +71,9 @@ pub(crate) async fn run(
     first: BytesMut,
     hello: Box<ClientHello>,
 ) {
+    let mut opening = opening;
     let server_name = server_name(&opening, &hello);
+    copy_names(&mut opening, &mut flow, &hello, &server_name).await;
     let opened = match shake_hands(&opening, client, first, &hello, &server_name).await {
         Ok(mut tls) => {
             flow.log.tell(Happening::ServerHello(tls.negotiated()));
@@ -115,6 +116,33 @@ pub(crate) async fn run(
 fn server_name(opening: &Opening, hello: &ClientHello) -> Host {
     let asked = hello.facts.sni.as_deref().and_then(|sni| sni.parse().ok());
     asked.unwrap_or_else(|| opening.target.host.clone())
+}
+
+/// Asks the server for its certificate first, where its names are to stand in ours and are not known
+/// yet. The connection is there for the first request then.
+async fn copy_names(
+    opening: &mut Opening,
+    flow: &mut OpenFlow,
+    hello: &ClientHello,
+    server_name: &Host,
+) {
+    let shared = Arc::clone(&opening.inlet.shared);
+    let Some(interceptor) = &shared.tls.interceptor else { return };
+    if page::is_ours(&opening.target.host)
+        || !shared.settings.tls.copies_names(server_name)
+        || interceptor.has_names(server_name)
+    {
+        return;
+    }
+    let client = opening.inlet.client.address.ip();
+    let alpn = Alpn::offered(&hello.facts.alpn);
+    let key = Key::tunnelled(&opening.target, server_name, alpn, client);
+    match shared.upstreams.greet(key, client, opening.spare.take(), flow).await {
+        Ok(Some(names)) => interceptor.copy_names(server_name, names),
+        Ok(None) => flow.log.note("the names in the server's certificate cannot be read"),
+        // The first request tells it to the client, with a page.
+        Err(error) => flow.log.note(format!("the server's names are not copied: {error}")),
+    }
 }
 
 async fn shake_hands(
@@ -174,18 +202,13 @@ async fn accept(
             return Ok(acceptor.accept(client).await?.into());
         }
     };
-    let alpn = Alpn::offered(&hello.facts.alpn);
-    let config = interceptor.server_config(server_name, key, alpn).map_err(io::Error::other)?;
+    let config = interceptor.answer(server_name, key, hello).map_err(io::Error::other)?;
     Ok(tokio_rustls::TlsAcceptor::from(config).accept(client).await?.into())
 }
 
 /// What the row says of a connection that only OpenSSL could open.
 fn what_is_unsafe(tls: &TlsStream, hello: &ClientHello) -> Option<String> {
-    let TlsStream::Legacy(_) = tls else { return None };
-    let agreed = tls.negotiated();
-    let version = version_name(agreed.version).unwrap_or("TLS");
-    let suite = suite_name(agreed.suite).unwrap_or("an old suite");
-    let mut note = format!("opened with {version} and {suite}, which protects nothing any more");
+    let mut note = format!("opened with {}", tls.is_unsafe()?);
     if hello.may_not_check_sha256() {
         note.push_str("; the client is of a time when certificates were signed with SHA-1");
     }

@@ -134,6 +134,8 @@ pub struct TlsPolicy {
     /// With whom TLS may be spoken that is not safe any more (1.0, 1.1, RSA key exchange, CBC, RC4,
     /// 3DES), where theirs is to be opened and this build can do that.
     pub legacy: Vec<TlsPick>,
+    /// Hosts whose own certificate gives its names to ours.
+    pub copy_names: Vec<HostGlob>,
 }
 
 impl TlsPolicy {
@@ -141,6 +143,11 @@ impl TlsPolicy {
     #[must_use]
     pub fn intercepts(&self) -> bool {
         self.intercept_all || !self.intercept.is_empty()
+    }
+
+    /// Whether certificates for this host get the names of its own one.
+    pub(crate) fn copies_names(&self, host: &Host) -> bool {
+        self.copy_names.iter().any(|glob| glob.matches(host))
     }
 }
 

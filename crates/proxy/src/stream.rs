@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
-use consoletap_flow::ServerHelloFacts;
+use consoletap_flow::{ServerHelloFacts, suite_name, version_name};
 use consoletap_tls::{LegacyStream, negotiated};
 #[cfg(target_os = "linux")]
 use tokio::io::Interest;
@@ -15,6 +15,7 @@ use tokio::io::{
 };
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// TLS over TCP, on either side, by whichever stack the other side could be answered with.
 #[derive(Debug)]
@@ -47,6 +48,28 @@ impl TlsStream {
             Self::Rustls(tls) => Ok(!tls.fill_buf().await?.is_empty()),
             Self::Legacy(tls) => tls.has_more().await,
         }
+    }
+
+    /// Shows the certificates of the other side, its own first.
+    pub(crate) fn with_peer_certificates<T>(&self, see: impl Fn(&[CertificateDer<'_>]) -> T) -> T {
+        match self {
+            Self::Rustls(tls) => see(tls.get_ref().1.peer_certificates().unwrap_or_default()),
+            Self::Legacy(tls) => see(&tls.peer_certificates()),
+        }
+    }
+
+    /// What was agreed on in words, where only OpenSSL speaks it and it protects nothing any more.
+    pub(crate) fn is_unsafe(&self) -> Option<String> {
+        /// With Diffie-Hellman and AES-GCM, which TLS 1.3 has as well.
+        const SAFE: [u16; 4] = [0x009e, 0x009f, 0xc02f, 0xc030];
+        let Self::Legacy(tls) = self else { return None };
+        let agreed = tls.negotiated();
+        if agreed.version >= 0x0303 && SAFE.contains(&agreed.suite) {
+            return None;
+        }
+        let version = version_name(agreed.version).unwrap_or("TLS");
+        let suite = suite_name(agreed.suite).unwrap_or("an old suite");
+        Some(format!("{version} and {suite}, which protects nothing any more"))
     }
 
     /// The connection underneath.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::Future as _;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use consoletap_flow::{Authority, Happening, Host, Scheme, Timings};
-use consoletap_tls::{Alpn, Trust, certificate_facts, negotiated};
+use consoletap_tls::{Alpn, Trust, UpstreamNames, certificate_facts};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use crate::dial::{DialError, Dialer, micros};
 use crate::http1::{Reader, Writer};
 use crate::http2::Http2Sender;
 use crate::open_flow::OpenFlow;
-use crate::stream::{Prefixed, Stream};
+use crate::stream::{Prefixed, Stream, TlsStream};
 
 /// Idle connections kept for one target, and in all.
 const IDLE_EACH: usize = 128;
@@ -42,6 +43,24 @@ pub(crate) struct Key {
     pub(crate) alpn: Alpn,
     /// Whether the client is this machine itself, which may go where others may not.
     pub(crate) local: bool,
+}
+
+impl Key {
+    /// For what comes through a tunnel.
+    pub(crate) fn tunnelled(
+        authority: &Authority,
+        server_name: &Host,
+        alpn: Alpn,
+        client: IpAddr,
+    ) -> Self {
+        Self {
+            scheme: Scheme::Https,
+            authority: authority.clone(),
+            server_name: server_name.clone(),
+            alpn,
+            local: client.to_canonical().is_loopback(),
+        }
+    }
 }
 
 /// A connection that speaks HTTP/1.1.
@@ -189,7 +208,39 @@ impl Upstreams {
             return Ok(http1(Stream::Tcp(tcp), server));
         }
         let tls = self.secure(key, tcp, flow).await?;
-        if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+        self.settle(key, tls, server).await
+    }
+
+    /// Opens a connection for the first request that comes, to see for whom the server's certificate
+    /// is; `None` where that cannot be read.
+    pub(crate) async fn greet(
+        &self,
+        key: Key,
+        client: IpAddr,
+        spare: Option<TcpStream>,
+        flow: &mut OpenFlow,
+    ) -> Result<Option<UpstreamNames>, DialError> {
+        let tcp = match spare {
+            Some(tcp) => tcp,
+            None => self.dialer.connect(&key.authority, client, &mut flow.timings).await?,
+        };
+        let server = tcp.peer_addr().ok();
+        let tls = self.secure(&key, tcp, flow).await?;
+        let names = tls.with_peer_certificates(UpstreamNames::of);
+        if let Upstream::Http1(connection) = self.settle(&key, tls, server).await? {
+            self.keep(key, *connection);
+        }
+        Ok(names)
+    }
+
+    /// A connection in the protocol that was agreed on. One of HTTP/2 is for everybody from now on.
+    async fn settle(
+        &self,
+        key: &Key,
+        tls: TlsStream,
+        server: Option<SocketAddr>,
+    ) -> Result<Upstream, DialError> {
+        if tls.speaks_http2() {
             let sender = Http2Sender::connect(tls).await.map_err(|error| {
                 DialError::Tls(format!("HTTP/2 with {} failed: {error}", key.server_name))
             })?;
@@ -200,7 +251,7 @@ impl Upstreams {
             }
             return Ok(Upstream::Http2(sender, server));
         }
-        Ok(http1(Stream::Tls(tls.into()), server))
+        Ok(http1(Stream::Tls(tls), server))
     }
 
     /// The right to open a connection that may come to speak HTTP/2; `None` where it may not, and
@@ -233,14 +284,10 @@ impl Upstreams {
         key: &Key,
         tcp: TcpStream,
         flow: &mut OpenFlow,
-    ) -> Result<tokio_rustls::client::TlsStream<Prefixed>, DialError> {
+    ) -> Result<TlsStream, DialError> {
         let host = &key.server_name;
-        let name =
-            consoletap_tls::server_name(host).map_err(|error| DialError::Tls(error.to_string()))?;
-        let connector = tokio_rustls::TlsConnector::from(self.trust.client_config(host, key.alpn));
         let begun = Instant::now();
-        let tcp = Prefixed::new(BytesMut::new(), tcp);
-        match tokio::time::timeout(self.handshake, connector.connect(name, tcp)).await {
+        match tokio::time::timeout(self.handshake, self.shake_hands(key, tcp)).await {
             Ok(Ok(tls)) => {
                 flow.timings.tls = Some(micros(begun));
                 tell(&tls, flow);
@@ -254,6 +301,18 @@ impl Upstreams {
                 Err(DialError::Timeout { host: host.clone(), seconds: self.handshake.as_secs() })
             }
         }
+    }
+
+    async fn shake_hands(&self, key: &Key, tcp: TcpStream) -> io::Result<TlsStream> {
+        let host = &key.server_name;
+        let name = consoletap_tls::server_name(host).map_err(io::Error::other)?;
+        let tcp = Prefixed::new(BytesMut::new(), tcp);
+        let legacy = self.trust.legacy_connector(host, key.alpn).map_err(io::Error::other)?;
+        if let Some(connector) = legacy {
+            return Ok(connector.connect(&name, tcp).await?.into());
+        }
+        let connector = tokio_rustls::TlsConnector::from(self.trust.client_config(host, key.alpn));
+        Ok(connector.connect(name, tcp).await?.into())
     }
 
     /// Keeps a connection after a clean, fully read exchange.
@@ -293,12 +352,13 @@ impl Upstreams {
 }
 
 /// Tells what was agreed with the server, and what it showed.
-fn tell(tls: &tokio_rustls::client::TlsStream<Prefixed>, flow: &OpenFlow) {
-    let connection = tls.get_ref().1;
-    flow.log.tell(Happening::ServerHello(negotiated(connection)));
-    let chain = connection.peer_certificates().unwrap_or_default();
-    if let Some(facts) = certificate_facts(chain) {
+fn tell(tls: &TlsStream, flow: &OpenFlow) {
+    flow.log.tell(Happening::ServerHello(tls.negotiated()));
+    if let Some(facts) = tls.with_peer_certificates(certificate_facts) {
         flow.log.tell(Happening::Certificate(Box::new(facts)));
+    }
+    if let Some(unsafe_tls) = tls.is_unsafe() {
+        flow.log.note(format!("the server was spoken to with {unsafe_tls}"));
     }
 }
 

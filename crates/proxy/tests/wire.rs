@@ -15,6 +15,8 @@ mod wire {
     mod intercept;
     #[cfg(feature = "legacy-tls")]
     mod legacy;
+    #[cfg(feature = "legacy-tls")]
+    mod legacy_upstream;
     mod page;
     mod refusals;
     mod rules;

@@ -20,6 +20,8 @@ pub use download::{Download, Downloaded};
 pub use legacy_hello::{HelloReply, LegacyHello};
 #[cfg(feature = "legacy-tls")]
 pub use legacy_tls::LegacyConsole;
+#[cfg(feature = "legacy-tls")]
+pub(crate) use legacy_tls::load_providers;
 pub use request::Request;
 pub use tunnel::{SecureClient, TlsVersion, Tunnel};
 pub use wire::AnswerHead;

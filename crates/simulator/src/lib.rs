@@ -42,6 +42,8 @@ pub use console::{
 pub use content::{Content, Difference};
 pub use error::Error;
 pub use origin::{Act, RawOrigin, SeenRequest, World};
+#[cfg(feature = "legacy-tls")]
+pub use origin::{LegacyServer, LegacyVersion};
 pub use script::{
     Pace, Report, Step, ps3_update_check, ps4_start_up, ps5_download, switch_connection_test,
     vita_update_check,

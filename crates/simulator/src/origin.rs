@@ -7,6 +7,8 @@
 mod answer;
 mod authority;
 mod head_tap;
+#[cfg(feature = "legacy-tls")]
+mod legacy_server;
 mod raw;
 mod seen;
 
@@ -27,6 +29,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use answer::{Answer, Question};
+#[cfg(feature = "legacy-tls")]
+pub use legacy_server::{LegacyServer, LegacyVersion};
 pub use raw::{Act, RawOrigin};
 pub use seen::SeenRequest;
 

@@ -40,6 +40,7 @@ pub struct Authority {
     chain: Vec<CertificateDer<'static>>,
     /// In seconds since 1970.
     validity: Range<i64>,
+    may_have_intermediate: bool,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -131,6 +132,12 @@ impl Authority {
         octets.join(":")
     }
 
+    /// Whether it may give its word for another that signs in its place: it is a root itself, and does
+    /// not say that none may follow (RFC 5280 4.2.1.9), as those of the first versions did.
+    pub(crate) fn may_have_intermediate(&self) -> bool {
+        self.may_have_intermediate
+    }
+
     pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuer
     }
@@ -166,7 +173,8 @@ fn params() -> Result<CertificateParams, rcgen::Error> {
     let name = format!("consoletap CA {} {}", machine(), today.strftime("%Y-%m-%d"));
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // One below it may sign, too: see `intermediate`.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
 }

@@ -74,13 +74,13 @@ impl fmt::Display for ClientCertificate {
 
 impl ClientCertificate {
     /// Reads certificate and key.
-    pub(crate) fn read(&self) -> Result<Arc<CertifiedKey>, TlsError> {
+    pub(crate) fn read(&self) -> Result<Identity, TlsError> {
         let octets = fs::read(&self.file).map_err(|error| self.wrong(&self.file, error))?;
         let is_pem = octets.windows(11).any(|window| window == b"-----BEGIN ");
         let (chain, key) = if is_pem { self.pem(&octets)? } else { self.p12(&octets)? };
-        let certified = CertifiedKey::from_der(chain, key, &provider())
+        let certified = CertifiedKey::from_der(chain, key.clone_key(), &provider())
             .map_err(|error| self.wrong(&self.file, error))?;
-        Ok(Arc::new(certified))
+        Ok(Identity { certified: Arc::new(certified), key: Arc::new(key) })
     }
 
     fn wrong(&self, file: &Path, why: impl fmt::Display) -> TlsError {
@@ -141,6 +141,15 @@ impl ClientCertificate {
             chain.certs().iter().map(|one| CertificateDer::from(one.as_der().to_vec())).collect();
         Ok((certificates, key.into()))
     }
+}
+
+/// A certificate with its key.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) certified: Arc<CertifiedKey>,
+    /// The key once more, for a stack that signs on its own.
+    #[cfg_attr(not(feature = "legacy-tls"), allow(dead_code, reason = "for OpenSSL alone"))]
+    pub(crate) key: Arc<PrivateKeyDer<'static>>,
 }
 
 type Parts = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

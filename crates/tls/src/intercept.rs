@@ -12,9 +12,11 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{KeyLog, ServerConfig};
 
 use crate::ca::{Authority, CaError};
+use crate::hello::ClientHello;
 use crate::leaf::{LeafKey, LeafKeys};
 use crate::legacy::{Contexts, LegacyAcceptor};
-use crate::provider::{TlsError, provider};
+use crate::provider::{TlsError, provider_for_clients};
+use crate::upstream_names::UpstreamNames;
 
 /// How many hosts are kept ready. A console speaks to some dozens.
 const HOSTS: usize = 1024;
@@ -58,6 +60,11 @@ impl Alpn {
         matches!(self, Self::Http2 | Self::Http2AndHttp1)
     }
 
+    #[cfg(feature = "legacy-tls")]
+    pub(crate) fn has_http1(self) -> bool {
+        matches!(self, Self::Http1 | Self::Http2AndHttp1)
+    }
+
     pub(crate) fn protocols(self) -> Vec<Vec<u8>> {
         match self {
             Self::Nothing => Vec::new(),
@@ -75,6 +82,8 @@ pub struct Interceptor {
     /// What all hosts share: tickets, sessions, versions.
     base: OnceLock<ServerConfig>,
     ready: Cache<Wanted, Ready>,
+    /// What goes into certificates of these hosts beside their own names.
+    copied: Cache<Host, Copied>,
     legacy: Contexts,
     key_log: Option<Arc<dyn KeyLog>>,
 }
@@ -93,6 +102,12 @@ struct Ready {
     made: Instant,
 }
 
+#[derive(Clone)]
+struct Copied {
+    names: Arc<UpstreamNames>,
+    made: Instant,
+}
+
 impl Interceptor {
     /// Cheap: keys, tickets and certificates are made when first needed, or by
     /// [`prepare`](Self::prepare).
@@ -105,6 +120,7 @@ impl Interceptor {
             keys: LeafKeys::default(),
             base: OnceLock::new(),
             ready: Cache::new(HOSTS),
+            copied: Cache::new(HOSTS),
             legacy: Contexts::default(),
             key_log: None,
         })
@@ -130,8 +146,46 @@ impl Interceptor {
     /// When this machine gives no random numbers.
     pub fn prepare(&self) -> Result<(), TlsError> {
         self.base()?;
-        self.keys.prepare(LeafKey::Ecdsa)?;
-        self.keys.prepare(LeafKey::Rsa)
+        self.keys.prepare(&self.authority, LeafKey::Ecdsa)?;
+        self.keys.prepare(&self.authority, LeafKey::Rsa)
+    }
+
+    /// Whether the names of this host's own certificate are known.
+    #[must_use]
+    pub fn has_names(&self, host: &Host) -> bool {
+        self.copied.get(host).is_some_and(|copied| copied.made.elapsed() < FRESH)
+    }
+
+    /// From now on certificates for this host have these names of its own one.
+    pub fn copy_names(&self, host: &Host, names: UpstreamNames) {
+        let copied = Copied { names: Arc::new(names), made: Instant::now() };
+        self.copied.insert(host.clone(), copied);
+        // Those that were made without them.
+        for key in [LeafKey::Ecdsa, LeafKey::Rsa] {
+            for alpn in Alpn::ALL {
+                self.ready.remove(&Wanted { host: host.clone(), key, alpn });
+            }
+        }
+        self.legacy.forget(host);
+    }
+
+    /// The configuration that answers this hello for `name`.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn answer(
+        &self,
+        name: &Host,
+        key: LeafKey,
+        hello: &ClientHello,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let config = self.server_config(name, key, Alpn::offered(&hello.facts.alpn))?;
+        if !hello.prefers_chacha() {
+            return Ok(config);
+        }
+        let mut own_order = (*config).clone();
+        own_order.ignore_client_order = false;
+        Ok(Arc::new(own_order))
     }
 
     /// The configuration that answers for `name`: the same `Arc` for every connection to it.
@@ -164,11 +218,15 @@ impl Interceptor {
     /// When no certificate can be made, and always where this build has no OpenSSL
     /// ([`LEGACY_AVAILABLE`](crate::LEGACY_AVAILABLE)).
     pub fn legacy_acceptor(&self, name: &Host) -> Result<LegacyAcceptor, TlsError> {
-        self.legacy.acceptor(&self.authority, &self.keys, name)
+        let copied = self.copied.get(name);
+        let names = copied.as_ref().map(|copied| &*copied.names);
+        self.legacy.acceptor(&self.authority, &self.keys, name, names)
     }
 
     fn make(&self, wanted: &Wanted) -> Result<Ready, TlsError> {
-        let leaf = self.keys.mint(&self.authority, &wanted.host, wanted.key)?;
+        let copied = self.copied.get(&wanted.host);
+        let names = copied.as_ref().map(|copied| &*copied.names);
+        let leaf = self.keys.mint(&self.authority, &wanted.host, names, wanted.key)?;
         let mut config = self.base()?.clone();
         config.cert_resolver = Arc::new(SingleCertAndKey::from(leaf));
         config.alpn_protocols = wanted.alpn.protocols();
@@ -189,11 +247,14 @@ impl Interceptor {
 
 /// Tickets are shared by all hosts, so that a console resumes; rustls compares the names.
 fn base() -> Result<ServerConfig, TlsError> {
-    let mut base = ServerConfig::builder_with_provider(provider())
+    let mut base = ServerConfig::builder_with_provider(provider_for_clients())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
     base.ticketer = Ticketer::new()?;
     base.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    // Every connection that resumes gets another one.
+    base.send_tls13_tickets = 1;
+    base.ignore_client_order = true;
     Ok(base)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::rand;
 use consoletap_flow::Host;
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SanType, SerialNumber,
     date_time_ymd,
 };
@@ -18,7 +18,9 @@ use rustls::{ProtocolVersion, SignatureScheme};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use crate::ca::Authority;
+use crate::intermediate::Intermediate;
 use crate::provider::{TlsError, provider};
+use crate::upstream_names::UpstreamNames;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Consoles with a clock that is behind must not find the certificate in their future.
@@ -62,6 +64,7 @@ impl LeafKey {
 pub(crate) struct LeafKeys {
     ecdsa: OnceLock<Result<Key, String>>,
     rsa: OnceLock<Result<Key, String>>,
+    between: OnceLock<Result<Intermediate, rcgen::Error>>,
 }
 
 /// A key, as rcgen signs requests with it and as rustls signs handshakes with it.
@@ -72,22 +75,45 @@ struct Key {
 }
 
 impl LeafKeys {
-    /// Makes a certificate for the host.
+    /// Makes a certificate for the host, with the names that the server's own has where they are
+    /// given.
     pub(crate) fn mint(
         &self,
         authority: &Authority,
         host: &Host,
+        copied: Option<&UpstreamNames>,
         key: LeafKey,
     ) -> Result<CertifiedKey, TlsError> {
         let key = self.key(key)?;
         let mint = |source| TlsError::Mint { host: host.clone(), source };
-        let leaf = params(host, key.kind, authority.validity())
+        let signer = self.signer(authority, key.kind).map_err(mint)?;
+        let leaf = params(host, copied, key.kind, authority.validity())
             .map_err(mint)?
-            .signed_by(&key.pair, authority.issuer())
+            .signed_by(&key.pair, signer.issuer())
             .map_err(mint)?;
         let mut chain = vec![leaf.into()];
-        chain.extend_from_slice(authority.chain());
+        match signer {
+            Signer::Authority(authority) => chain.extend_from_slice(authority.chain()),
+            // Whoever believes the authority has its certificate.
+            Signer::Intermediate(between) => chain.push(between.certificate.clone()),
+        }
         Ok(CertifiedKey::new(chain, Arc::clone(&key.signing)))
+    }
+
+    /// Who signs such a leaf: signing with RSA takes 0.3 ms, ten times as long as all the rest, so it
+    /// is done once where the client can check ECDSA anyway.
+    fn signer<'a>(
+        &'a self,
+        authority: &'a Authority,
+        key: LeafKey,
+    ) -> Result<Signer<'a>, rcgen::Error> {
+        if key != LeafKey::Ecdsa || !authority.may_have_intermediate() {
+            return Ok(Signer::Authority(authority));
+        }
+        match self.between.get_or_init(|| Intermediate::new(authority)) {
+            Ok(between) => Ok(Signer::Intermediate(between)),
+            Err(error) => Err(error.clone()),
+        }
     }
 
     /// The key itself, for a stack that signs on its own.
@@ -96,9 +122,10 @@ impl LeafKeys {
         Ok(self.key(key)?.pair.serialize_der())
     }
 
-    /// Makes the key now, so that no handshake has to wait for it.
-    pub(crate) fn prepare(&self, key: LeafKey) -> Result<(), TlsError> {
-        self.key(key).map(drop)
+    /// Makes the key now, and what signs it, so that no handshake has to wait for it.
+    pub(crate) fn prepare(&self, authority: &Authority, key: LeafKey) -> Result<(), TlsError> {
+        self.key(key)?;
+        self.signer(authority, key).map(drop).map_err(|error| TlsError::Key(error.to_string()))
     }
 
     fn key(&self, key: LeafKey) -> Result<&Key, TlsError> {
@@ -123,8 +150,24 @@ fn generate(key: LeafKey) -> Result<Key, String> {
     Ok(Key { kind: key, pair, signing })
 }
 
+/// Who signs a leaf.
+enum Signer<'a> {
+    Authority(&'a Authority),
+    Intermediate(&'a Intermediate),
+}
+
+impl Signer<'_> {
+    fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        match self {
+            Self::Authority(authority) => authority.issuer(),
+            Self::Intermediate(between) => &between.issuer,
+        }
+    }
+}
+
 fn params(
     host: &Host,
+    copied: Option<&UpstreamNames>,
     key: LeafKey,
     authority: Range<i64>,
 ) -> Result<CertificateParams, rcgen::Error> {
@@ -136,8 +179,10 @@ fn params(
     params.not_before = (epoch + now - BACKDATED).max(at(authority.start));
     params.not_after = (epoch + now + VALID).min(at(authority.end));
     params.serial_number = Some(serial_number()?);
-    params.subject_alt_names = vec![alternative_name(host)?];
-    params.distinguished_name = subject(host);
+    (params.subject_alt_names, params.distinguished_name) = match copied {
+        Some(names) => (names.alternative_names(host), subject(host, names.common_name())),
+        None => (vec![alternative_name(host)?], subject(host, None)),
+    };
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     if key == LeafKey::Rsa {
         // RSA key exchange (RFC 5246 7.4.2) encrypts for the key instead.
@@ -157,7 +202,7 @@ pub(crate) fn serial_number() -> Result<SerialNumber, rcgen::Error> {
     Ok(SerialNumber::from_slice(&octets))
 }
 
-fn alternative_name(host: &Host) -> Result<SanType, rcgen::Error> {
+pub(crate) fn alternative_name(host: &Host) -> Result<SanType, rcgen::Error> {
     Ok(match host {
         // A client may ask for `*.example`; it shall get no certificate for all of them.
         Host::Name(name) => SanType::DnsName(name.replace('*', "_").try_into()?),
@@ -167,10 +212,10 @@ fn alternative_name(host: &Host) -> Result<SanType, rcgen::Error> {
 }
 
 /// Old clients look at the common name, which holds 64 characters (RFC 5280 appendix A.1).
-fn subject(host: &Host) -> DistinguishedName {
+fn subject(host: &Host, copied: Option<&str>) -> DistinguishedName {
     let name = host.ip().map_or_else(|| host.to_string(), |ip| ip.to_string()).replace('*', "_");
     let mut subject = DistinguishedName::new();
-    let common_name = if name.len() <= 64 { &*name } else { "consoletap" };
+    let common_name = copied.unwrap_or(if name.len() <= 64 { &*name } else { "consoletap" });
     subject.push(DnType::CommonName, common_name);
     subject
 }

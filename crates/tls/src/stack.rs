@@ -36,6 +36,13 @@ impl ClientHello {
         }
     }
 
+    /// Whether it names ChaCha20 first, as clients do whose processor has no instructions for AES.
+    #[must_use]
+    pub fn prefers_chacha(&self) -> bool {
+        let chacha = [0x1303, 0xcca8, 0xcca9];
+        self.facts.suites.first().is_some_and(|first| chacha.contains(first))
+    }
+
     /// Whether the client may be too old to check our certificates, which are signed with SHA-256:
     /// clients before TLS 1.2 do not say what they can check.
     #[must_use]

@@ -11,7 +11,6 @@ use consoletap_flow::{Host, HostGlob};
 use quick_cache::sync::Cache;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientSessionMemoryCache, Resumption};
-use rustls::sign::CertifiedKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, KeyLog, PeerIncompatible,
     RootCertStore,
@@ -20,8 +19,9 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use crate::alert::alert_name;
-use crate::client_certificate::{ClientCertificate, Shown};
+use crate::client_certificate::{ClientCertificate, Identity, Shown};
 use crate::intercept::Alpn;
+use crate::legacy::{LEGACY_AVAILABLE, LegacyConnector};
 use crate::provider::{TlsError, provider};
 use crate::verifier::{Anybody, Roots, SystemRoots};
 
@@ -35,6 +35,8 @@ pub struct TrustSettings {
     pub extra_roots: Vec<ExtraRoots>,
     /// Hosts that need no valid certificate.
     pub insecure: Vec<HostGlob>,
+    /// Hosts with which TLS may be spoken that is not safe any more.
+    pub legacy: Vec<HostGlob>,
     /// Certificates for servers that ask for one; the first that fits is shown.
     pub client_certificates: Vec<ClientCertificate>,
     /// Where the secrets of connections go.
@@ -103,7 +105,8 @@ pub struct Trust {
     /// Roots for some hosts, each file with the roots for all before it.
     scoped: Vec<(HostGlob, Arc<Roots>)>,
     anybody: Arc<Anybody>,
-    certificates: Vec<(HostGlob, Arc<CertifiedKey>)>,
+    certificates: Vec<(HostGlob, Identity)>,
+    legacy: Vec<HostGlob>,
     /// What all configurations have in common: versions, sessions, the log of secrets.
     base: ClientConfig,
     servers: Cache<Host, Arc<Server>>,
@@ -113,8 +116,10 @@ pub struct Trust {
 /// and client certificate, without which rustls resumes no session.
 struct Server {
     verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<Identity>,
     shown: Arc<Shown>,
     configs: [OnceLock<Arc<ClientConfig>>; Alpn::ALL.len()],
+    legacy: [OnceLock<LegacyConnector>; Alpn::ALL.len()],
 }
 
 impl Trust {
@@ -124,6 +129,9 @@ impl Trust {
     /// # Errors
     /// When a file cannot be read, or holds not what it should.
     pub fn new(settings: &TrustSettings) -> Result<Self, TlsError> {
+        if !settings.legacy.is_empty() && !LEGACY_AVAILABLE {
+            return Err(TlsError::NoLegacyUpstream);
+        }
         let provider = provider();
         let system = Arc::new(SystemRoots::default());
         let mut common = Certificates::default();
@@ -146,6 +154,7 @@ impl Trust {
         let certificates = settings.client_certificates.iter();
         Ok(Self {
             insecure: settings.insecure.clone(),
+            legacy: settings.legacy.clone(),
             roots: Arc::new(Roots::new(&system, common.store, common.shown, &provider)),
             scoped,
             anybody: Arc::new(Anybody::new(&provider)),
@@ -175,6 +184,28 @@ impl Trust {
             config.alpn_protocols = alpn.protocols();
             Arc::new(config)
         }))
+    }
+
+    /// What speaks old TLS with the host, where the user named it for that.
+    ///
+    /// # Errors
+    /// When OpenSSL cannot be set up.
+    pub fn legacy_connector(
+        &self,
+        host: &Host,
+        alpn: Alpn,
+    ) -> Result<Option<LegacyConnector>, TlsError> {
+        if !self.legacy.iter().any(|glob| glob.matches(host)) {
+            return Ok(None);
+        }
+        let server = self.server(host);
+        let ready = &server.legacy[alpn as usize];
+        if let Some(connector) = ready.get() {
+            return Ok(Some(connector.clone()));
+        }
+        let verifier = Arc::clone(&server.verifier);
+        let connector = LegacyConnector::new(verifier, server.identity.as_ref(), alpn)?;
+        Ok(Some(ready.get_or_init(|| connector).clone()))
     }
 
     /// Whether the user gave up the checks for this host.
@@ -208,9 +239,11 @@ impl Trust {
                 Arc::clone(roots) as _
             };
             let certificate = self.certificates.iter().find(|(hosts, _)| hosts.matches(host));
-            let shown = Shown::new(certificate.map(|(_, certified)| Arc::clone(certified)));
-            let configs = Default::default();
-            Ok(Arc::new(Server { verifier, shown: Arc::new(shown), configs }))
+            let identity = certificate.map(|(_, identity)| identity.clone());
+            let shown = identity.as_ref().map(|identity| Arc::clone(&identity.certified));
+            let shown = Arc::new(Shown::new(shown));
+            let (configs, legacy) = Default::default();
+            Ok(Arc::new(Server { verifier, identity, shown, configs, legacy }))
         };
         match self.servers.get_or_insert_with(host, make) {
             Ok(server) => server,
@@ -307,7 +340,9 @@ fn explain_tls(error: &Error) -> String {
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-        ) => "the server speaks only TLS 1.1 or older, which this proxy does not".to_owned(),
+        ) => "the server speaks only TLS 1.1 or older, which this proxy does only where it is told to \
+              (--legacy-upstream)"
+            .to_owned(),
         Error::InvalidMessage(_) => "the server's answer is not TLS".to_owned(),
         Error::NoApplicationProtocol => {
             "the server speaks none of the protocols that the console offers".to_owned()
@@ -334,6 +369,11 @@ fn explain_certificate(error: &CertificateError) -> String {
         CertificateError::Revoked => "it was revoked",
         CertificateError::BadEncoding => "it is not well-formed",
         CertificateError::BadSignature => "its signature is wrong",
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed in a way that nobody believes any more (as with SHA-1, or with a key of 1024 \
+             bits); --insecure-upstream HOST does without the check"
+        }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not meant for servers"
         }
@@ -348,9 +388,11 @@ fn explain_certificate(error: &CertificateError) -> String {
 
 fn explain_alert(alert: AlertDescription) -> String {
     let why = match alert {
-        AlertDescription::ProtocolVersion => "it does not speak TLS 1.2 or 1.3",
+        AlertDescription::ProtocolVersion => {
+            "it does not speak TLS 1.2 or 1.3; --legacy-upstream HOST allows older ones"
+        }
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
-            "it found no cipher suite in common"
+            "it found no cipher suite in common; --legacy-upstream HOST offers old ones"
         }
         AlertDescription::UnrecognisedName => "it does not know this host name",
         AlertDescription::CertificateRequired => {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use consoletap_flow::{Flow, State};
-use consoletap_tls::{Peek, TrustSettings, peek};
+use consoletap_flow::{Flow, Kind, State};
+use consoletap_tls::{Peek, TrustSettings, certificate_facts, peek};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -21,13 +22,13 @@ use super::harness::{LIMIT, Tested};
 use super::tls_peers::{self, ServerTls, TlsOrigin, before, offering};
 
 /// An authority that only these tests know, with its root in a file.
-struct Service {
+pub(crate) struct Service {
     folder: tempfile::TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Service {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Service");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -37,20 +38,26 @@ impl Service {
         Self { folder, issuer }
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("root.pem")
     }
 
     /// A certificate of this service and its key.
-    fn leaf(&self, name: &str, until: i32) -> (rcgen::Certificate, KeyPair) {
+    pub(crate) fn leaf(&self, name: &str, until: i32) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(until, 1, 1);
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
+    /// Signs a certificate.
+    #[cfg(feature = "legacy-tls")]
+    pub(crate) fn sign(&self, params: CertificateParams, key: &KeyPair) -> rcgen::Certificate {
+        params.signed_by(key, &self.issuer).unwrap()
+    }
+
     /// A client's certificate and key in one PEM file.
-    fn client_pem(&self) -> PathBuf {
+    pub(crate) fn client_pem(&self) -> PathBuf {
         let (certificate, key) = self.leaf("console.test", 2060);
         let path = self.folder.path().join("client.pem");
         std::fs::write(&path, format!("{}{}", certificate.pem(), key.serialize_pem())).unwrap();
@@ -119,7 +126,7 @@ async fn counting(config: ServerConfig) -> (TlsOrigin, Arc<AtomicUsize>) {
 }
 
 /// Asks for `h.test` through an opened tunnel; the status of the answer, and the flows.
-async fn ask(proxy: Tested) -> (u16, String, Vec<Flow>) {
+pub(crate) async fn ask(proxy: Tested) -> (u16, String, Vec<Flow>) {
     let mut tls = tls_peers::http1(&proxy).await;
     tls.write_all(b"GET / HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
@@ -251,4 +258,93 @@ async fn the_server_is_offered_what_the_client_offers() {
         }
         assert_eq!(seen.lock().unwrap().take().unwrap(), offers);
     }
+}
+
+/// A certificate for more than one name, of which the common name is none.
+fn of_many(service: &Service, names: &[&str]) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Edge of the service");
+    config(&params.signed_by(&key, &service.issuer).unwrap(), &key)
+}
+
+/// What a client in a tunnel to this host is shown by the proxy: common name and alternative names.
+async fn shown(proxy: &Tested, host: &str) -> (String, Vec<String>) {
+    let client = offering(proxy, &["http/1.1"]);
+    let mut tls = tls_peers::tls(proxy, &format!("{host}:443"), host, client).await.unwrap();
+    let facts = certificate_facts(tls.get_ref().1.peer_certificates().unwrap()).unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    tls.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(LIMIT, tls.read_to_end(&mut answer)).await;
+    let _ = read.expect("an answer comes");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
+    (facts.subject, facts.names)
+}
+
+#[tokio::test]
+async fn the_names_of_the_servers_certificate_are_copied_where_asked() {
+    let service = Service::new();
+    let names = ["*.copied.test", "edge.test", "10.9.8.7"];
+    let (origin, asked) = counting(of_many(&service, &names)).await;
+    let proxy = before(origin.address, |wanted| {
+        wanted.trust = trusting(&service);
+        wanted.settings.tls.copy_names = vec!["*.copied.test".parse().unwrap()];
+    })
+    .await;
+    for _ in 0..3 {
+        let (subject, alternative) = shown(&proxy, "a.copied.test").await;
+        assert_eq!(subject, "CN=Edge of the service");
+        assert_eq!(alternative, names);
+    }
+    // Another host has its own name alone.
+    let (subject, alternative) = shown(&proxy, "edge.test").await;
+    assert_eq!((&*subject, &alternative[..]), ("CN=edge.test", &["edge.test".to_owned()][..]));
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+    let flows = proxy.flows().await;
+    // The server was asked once, in the tunnel that came first.
+    let greeted = |flow: &&Flow| flow.kind == Kind::Tunnel && flow.certificate.is_some();
+    assert_eq!(flows.iter().filter(greeted).count(), 1);
+    assert!(flows[0].certificate.is_some() && flows[0].notes.is_empty(), "{:?}", flows[0].notes);
+}
+
+/// The connection that was opened to see the certificate is the one that the request goes out on.
+#[tokio::test]
+async fn asking_for_the_names_costs_no_connection() {
+    let service = Service::new();
+    let (origin, _) = counting(of_many(&service, &["once.test"])).await;
+    let proxy = before(origin.address, |wanted| {
+        wanted.trust = trusting(&service);
+        wanted.settings.tls.copy_names = vec!["*".parse().unwrap()];
+    })
+    .await;
+    shown(&proxy, "once.test").await;
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_believed_gives_no_names() {
+    let service = Service::new();
+    let (origin, asked) = counting(self_signed("*.strange.test")).await;
+    let proxy = before(origin.address, |wanted| {
+        wanted.trust = trusting(&service);
+        wanted.settings.tls.copy_names = vec!["*".parse().unwrap()];
+    })
+    .await;
+    let client = offering(&proxy, &["http/1.1"]);
+    let target = "a.strange.test:443";
+    let mut tls = tls_peers::tls(&proxy, target, "a.strange.test", client).await.unwrap();
+    let facts = certificate_facts(tls.get_ref().1.peer_certificates().unwrap()).unwrap();
+    assert_eq!(facts.names, ["a.strange.test"]);
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: a.strange.test\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    let _ = tokio::time::timeout(LIMIT, tls.read_to_string(&mut answer)).await;
+    assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("self-signed"), "{answer}");
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let note = &proxy.flows().await[0].notes[0];
+    assert!(note.starts_with("the server's names are not copied: TLS with"), "{note}");
 }

@@ -123,7 +123,7 @@ impl LegacyConsole {
 }
 
 /// RC4 is in a provider that is not loaded by itself, and then the other is not either.
-fn load_providers() -> Result<(), ErrorStack> {
+pub(crate) fn load_providers() -> Result<(), ErrorStack> {
     static LOADED: OnceLock<Result<[Provider; 2], ErrorStack>> = OnceLock::new();
     let load = || Ok([Provider::load(None, "legacy")?, Provider::load(None, "default")?]);
     LOADED.get_or_init(load).as_ref().map(drop).map_err(Clone::clone)

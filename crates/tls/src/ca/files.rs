@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use rcgen::{Issuer, KeyPair, PublicKeyData as _};
+use rcgen::{Issuer, KeyPair, PKCS_RSA_SHA256, PublicKeyData as _};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -127,8 +127,10 @@ impl Files {
             });
         }
         let validity = since.timestamp()..until.timestamp();
+        let may_have_intermediate =
+            key.is_compatible(&PKCS_RSA_SHA256) && takes_another(&certificate);
         let issuer = Issuer::from_ca_cert_der(der, key)?;
-        Ok(Authority { pem: first(text), validity, chain, issuer })
+        Ok(Authority { pem: first(text), validity, may_have_intermediate, chain, issuer })
     }
 
     fn usual_repair(&self) -> &'static str {
@@ -148,6 +150,14 @@ fn first(text: &str) -> String {
     let begin = text.find(BEGIN).unwrap_or(0);
     let end = text[begin..].find(END).map_or(text.len(), |end| begin + end + END.len());
     format!("{}\n", &text[begin..end])
+}
+
+/// Whether a root leaves room for an authority below it. Of one that is no root we do not know what
+/// those above it say.
+fn takes_another(certificate: &X509Certificate<'_>) -> bool {
+    let constraints = certificate.basic_constraints().ok().flatten();
+    let length = constraints.and_then(|constraints| constraints.value.path_len_constraint);
+    certificate.subject() == certificate.issuer() && length != Some(0)
 }
 
 fn is_authority(certificate: &X509Certificate<'_>) -> bool {

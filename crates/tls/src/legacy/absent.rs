@@ -5,14 +5,20 @@ use std::convert::Infallible;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use consoletap_flow::{Host, ServerHelloFacts};
+use rustls::client::danger::ServerCertVerifier;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::ca::Authority;
+use crate::client_certificate::Identity;
+use crate::intercept::Alpn;
 use crate::leaf::LeafKeys;
 use crate::provider::TlsError;
+use crate::upstream_names::UpstreamNames;
 
 /// The acceptors that are ready: none.
 #[derive(Default)]
@@ -25,9 +31,13 @@ impl Contexts {
         _authority: &Authority,
         _keys: &LeafKeys,
         _host: &Host,
+        _names: Option<&UpstreamNames>,
     ) -> Result<LegacyAcceptor, TlsError> {
         Err(TlsError::NoLegacy)
     }
+
+    #[allow(clippy::unused_self, reason = "the build with OpenSSL keeps acceptors here")]
+    pub(crate) fn forget(&self, _host: &Host) {}
 }
 
 /// Answers old hellos for one host; cannot be had in this build.
@@ -45,11 +55,44 @@ impl LegacyAcceptor {
     }
 }
 
+/// Opens old connections to one server; cannot be had in this build.
+#[derive(Debug, Clone)]
+pub struct LegacyConnector(Infallible);
+
+impl LegacyConnector {
+    pub(crate) fn new(
+        _verifier: Arc<dyn ServerCertVerifier>,
+        _identity: Option<&Identity>,
+        _alpn: Alpn,
+    ) -> Result<Self, TlsError> {
+        Err(TlsError::NoLegacyUpstream)
+    }
+
+    /// Opens the connection.
+    ///
+    /// # Errors
+    /// None: there is no connector in this build.
+    #[allow(clippy::unused_async, reason = "the build with OpenSSL waits here")]
+    pub async fn connect<S>(
+        &self,
+        _name: &ServerName<'_>,
+        _stream: S,
+    ) -> io::Result<LegacyStream<S>> {
+        match self.0 {}
+    }
+}
+
 /// An opened connection; cannot be had in this build.
 #[derive(Debug)]
 pub struct LegacyStream<S>(Infallible, PhantomData<S>);
 
 impl<S> LegacyStream<S> {
+    /// The certificates that a server showed, its own first.
+    #[must_use]
+    pub fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
+        match self.0 {}
+    }
+
     /// What both sides agreed on.
     #[must_use]
     pub fn negotiated(&self) -> ServerHelloFacts {

@@ -20,6 +20,7 @@ use openssl::ssl::{
 use openssl::x509::X509;
 use quick_cache::sync::Cache;
 use rustls::AlertDescription;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::suites::{cipher_list, group_list, signature_list};
@@ -27,6 +28,7 @@ use crate::ca::Authority;
 use crate::intercept::FRESH;
 use crate::leaf::{LeafKey, LeafKeys};
 use crate::provider::TlsError;
+use crate::upstream_names::UpstreamNames;
 
 /// How many hosts are kept ready.
 const HOSTS: usize = 256;
@@ -53,9 +55,10 @@ impl Contexts {
         authority: &Authority,
         keys: &LeafKeys,
         host: &Host,
+        names: Option<&UpstreamNames>,
     ) -> Result<LegacyAcceptor, TlsError> {
         let make = || {
-            let acceptor = LegacyAcceptor::new(authority, keys, host)?;
+            let acceptor = LegacyAcceptor::new(authority, keys, host, names)?;
             Ok::<_, TlsError>(Ready { acceptor, made: Instant::now() })
         };
         let ready = self.0.get_or_insert_with(host, make)?;
@@ -66,6 +69,11 @@ impl Contexts {
         self.0.insert(host.clone(), renewed.clone());
         Ok(renewed.acceptor)
     }
+
+    /// The next one is made anew.
+    pub(crate) fn forget(&self, host: &Host) {
+        self.0.remove(host);
+    }
 }
 
 /// Answers old hellos for one host.
@@ -73,8 +81,13 @@ impl Contexts {
 pub struct LegacyAcceptor(SslContext);
 
 impl LegacyAcceptor {
-    fn new(authority: &Authority, keys: &LeafKeys, host: &Host) -> Result<Self, TlsError> {
-        let leaf = keys.mint(authority, host, LeafKey::Rsa)?;
+    fn new(
+        authority: &Authority,
+        keys: &LeafKeys,
+        host: &Host,
+        names: Option<&UpstreamNames>,
+    ) -> Result<Self, TlsError> {
+        let leaf = keys.mint(authority, host, names, LeafKey::Rsa)?;
         let key = keys.pkcs8(LeafKey::Rsa)?;
         let chain: Vec<&[u8]> = leaf.cert.iter().map(|one| &**one).collect();
         context(&chain, &key).map(Self).map_err(|error| TlsError::Legacy(error.to_string()))
@@ -129,7 +142,7 @@ fn context(chain: &[&[u8]], key: &[u8]) -> Result<SslContext, ErrorStack> {
 
 /// RC4 lives in the provider `legacy`. Once one is loaded by name, OpenSSL does not load `default`
 /// by itself. Both are a matter of the process in OpenSSL, and are never unloaded.
-fn load_providers() -> Result<(), ErrorStack> {
+pub(super) fn load_providers() -> Result<(), ErrorStack> {
     static LOADED: OnceLock<Result<[Provider; 2], ErrorStack>> = OnceLock::new();
     let load = || Ok([Provider::load(None, "legacy")?, Provider::load(None, "default")?]);
     LOADED.get_or_init(load).as_ref().map(drop).map_err(Clone::clone)
@@ -143,7 +156,7 @@ impl std::fmt::Debug for LegacyAcceptor {
 
 /// A connection that OpenSSL opened.
 #[derive(Debug)]
-pub struct LegacyStream<S>(tokio_openssl::SslStream<S>);
+pub struct LegacyStream<S>(pub(super) tokio_openssl::SslStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
     /// The connection underneath.
@@ -163,6 +176,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
             Err(error) if error.code() == ErrorCode::ZERO_RETURN => Ok(false),
             Err(error) => Err(explain(error)),
         }
+    }
+
+    /// The certificates that a server showed, its own first.
+    #[must_use]
+    pub fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
+        let chain = self.0.ssl().peer_cert_chain();
+        let der = chain.into_iter().flatten().filter_map(|one| one.to_der().ok());
+        der.map(CertificateDer::from).collect()
     }
 
     /// What both sides agreed on.
@@ -231,7 +252,7 @@ fn has(stack: &ErrorStack, reason: i32) -> bool {
 }
 
 /// How a handshake failed, in the words of the rest of the house.
-fn explain(error: openssl::ssl::Error) -> io::Error {
+pub(super) fn explain(error: openssl::ssl::Error) -> io::Error {
     let Some(stack) = error.ssl_error() else {
         // A peer that is gone is told as an error of the system without a number.
         let gone = error.code() == ErrorCode::SYSCALL || error.code() == ErrorCode::ZERO_RETURN;

@@ -62,7 +62,7 @@ fn the_ca_says_whose_it_is_and_signs_servers_only() {
     assert!(name.len() <= 3 + 64, "{name}");
     let constraints = certificate.basic_constraints().unwrap().unwrap();
     assert!(constraints.critical && constraints.value.ca);
-    assert_eq!(constraints.value.path_len_constraint, Some(0));
+    assert_eq!(constraints.value.path_len_constraint, Some(1));
     assert!(certificate.key_usage().unwrap().unwrap().value.key_cert_sign());
     let validity = certificate.validity();
     let days = (validity.not_after.timestamp() - validity.not_before.timestamp()) / 86_400;
