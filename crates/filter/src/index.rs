@@ -1,19 +1,20 @@
 //! Many filters, asked at once: of a thousand rules few can fit a flow, and which they are shows
-//! in its category, its title, its client and its URL.
+//! in its category, its title, its console, its client and its URL.
 //!
-//! Every filter is put under what it *demands*: something without which it cannot fit. Who
-//! demands nothing that can be looked up is always asked.
+//! Every filter is put under what it *demands*: something without which it cannot fit. Where it
+//! demands several things, the rarest decides. Who demands nothing that can be looked up is always
+//! asked.
+
+mod demand;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use aho_corasick::AhoCorasick;
-use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Hir, HirKind};
+use consoletap_flow::{Platform, Platforms};
 
-use crate::expression::{Expression, Filter};
-use crate::operator::{Client, Operator};
-use crate::pattern::{Names, Pattern};
+use self::demand::{Demand, Demands};
+use crate::expression::Filter;
 use crate::subject::Subject;
 
 /// Filters by what they demand.
@@ -26,62 +27,82 @@ pub struct FilterIndex {
     by_category: HashMap<Box<str>, Vec<u32>>,
     by_title: HashMap<Box<str>, Vec<u32>>,
     by_client: HashMap<IpAddr, Vec<u32>>,
+    /// `None` are those for consoles that are not known.
+    by_console: HashMap<Option<Platform>, Vec<u32>>,
+    by_port: HashMap<u16, Vec<u32>>,
+    /// Texts that stand in a method, and who demands them. There are few.
+    by_method: Vec<(Box<str>, Vec<u32>)>,
     /// Texts that stand in a URL, and who demands them.
     texts: Option<AhoCorasick>,
     by_text: Vec<Vec<u32>>,
 }
 
-/// What a filter cannot fit without. Texts are in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Demand {
-    Category(Box<str>),
-    Title(Box<str>),
-    Client(IpAddr),
-    /// In the URL, or in `host:port` of a tunnel.
-    Text(Box<str>),
-}
-
 impl FilterIndex {
     /// Puts filters under what they demand.
     pub fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Self {
+        let demands: Vec<Demands> = filters.map(|filter| Demands::of(filter.root())).collect();
+        let mut askers: HashMap<&Demand, usize> = HashMap::new();
+        for demands in &demands {
+            demands.each(&mut |demand| *askers.entry(demand).or_default() += 1);
+        }
         let mut index = Self::default();
-        let mut texts: Vec<Box<str>> = Vec::new();
-        for filter in filters {
+        let mut texts: HashMap<&str, usize> = HashMap::new();
+        for demands in &demands {
             let number = index.count;
             index.count += 1;
-            let Some(demands) = demands(filter.root()) else {
-                index.always.push(number);
-                continue;
-            };
-            for demand in demands {
-                let list = match demand {
-                    Demand::Category(name) => index.by_category.entry(name).or_default(),
-                    Demand::Title(name) => index.by_title.entry(name).or_default(),
-                    Demand::Client(ip) => index.by_client.entry(ip).or_default(),
-                    Demand::Text(text) => {
-                        let place = texts.iter().position(|known| *known == text);
-                        let place = place.unwrap_or_else(|| {
-                            texts.push(text);
-                            index.by_text.push(Vec::new());
-                            texts.len() - 1
-                        });
-                        &mut index.by_text[place]
-                    }
-                };
-                list.push(number);
+            match demands.rarest(&|demand| askers.get(demand).copied().unwrap_or_default()) {
+                Some((_, chosen)) => {
+                    chosen.into_iter().for_each(|demand| index.put(number, demand, &mut texts));
+                }
+                None => index.always.push(number),
             }
         }
-        if !texts.is_empty() {
-            match AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .build(texts.iter().map(|text| text.as_bytes()))
-            {
-                Ok(searcher) => index.texts = Some(searcher),
-                // It is too large: those filters are always asked.
-                Err(_) => index.always.extend(index.by_text.drain(..).flatten()),
-            }
-        }
+        index.search_for(&texts);
         index
+    }
+
+    fn put<'d>(&mut self, number: u32, demand: &'d Demand, texts: &mut HashMap<&'d str, usize>) {
+        let list = match demand {
+            Demand::Category(name) => self.by_category.entry(name.clone()).or_default(),
+            Demand::Title(name) => self.by_title.entry(name.clone()).or_default(),
+            Demand::Client(ip) => self.by_client.entry(*ip).or_default(),
+            Demand::Console(console) => self.by_console.entry(*console).or_default(),
+            Demand::Port(port) => self.by_port.entry(*port).or_default(),
+            Demand::Method(text) => {
+                let known = self.by_method.iter().position(|(known, _)| known == text);
+                let place = known.unwrap_or_else(|| {
+                    self.by_method.push((text.clone(), Vec::new()));
+                    self.by_method.len() - 1
+                });
+                &mut self.by_method[place].1
+            }
+            Demand::Text(text) => {
+                let place = *texts.entry(text).or_insert_with(|| {
+                    self.by_text.push(Vec::new());
+                    self.by_text.len() - 1
+                });
+                &mut self.by_text[place]
+            }
+        };
+        list.push(number);
+    }
+
+    /// Makes the searcher for the texts, which have their places in `by_text`.
+    fn search_for(&mut self, texts: &HashMap<&str, usize>) {
+        let mut in_order: Vec<(&str, usize)> =
+            texts.iter().map(|(text, place)| (*text, *place)).collect();
+        in_order.sort_unstable_by_key(|(_, place)| *place);
+        if in_order.is_empty() {
+            return;
+        }
+        match AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(in_order.iter().map(|(text, _)| text.as_bytes()))
+        {
+            Ok(searcher) => self.texts = Some(searcher),
+            // It is too large: those filters are always asked.
+            Err(_) => self.always.extend(self.by_text.drain(..).flatten()),
+        }
     }
 
     /// The numbers of filters that can fit, in their order; every one that fits is among them.
@@ -90,6 +111,7 @@ impl FilterIndex {
         let mut found = self.always.clone();
         if let Some(classification) = subject.classification {
             found.extend(look_up(&self.by_category, classification.category.as_str()));
+            self.of_console(classification.platform, &mut found);
         }
         if !self.by_title.is_empty() {
             for title in subject.titles() {
@@ -98,6 +120,16 @@ impl FilterIndex {
         }
         if let Some(ip) = subject.client.filter(|_| !self.by_client.is_empty()) {
             found.extend(self.by_client.get(&ip).into_iter().flatten());
+        }
+        if let Some(target) = subject.target.filter(|_| !self.by_port.is_empty()) {
+            found.extend(self.by_port.get(&target.authority().port).into_iter().flatten());
+        }
+        if let Some(method) = subject.method {
+            for (text, list) in &self.by_method {
+                if may_hold(method, text) {
+                    found.extend(list);
+                }
+            }
         }
         if let (Some(texts), Some(url)) = (&self.texts, subject.url()) {
             if url.is_ascii() {
@@ -114,6 +146,25 @@ impl FilterIndex {
         found.dedup();
         found.into_iter().map(|number| number as usize).collect()
     }
+
+    /// Those who ask for the console or for its family.
+    fn of_console(&self, platforms: Platforms, found: &mut Vec<u32>) {
+        if self.by_console.is_empty() {
+            return;
+        }
+        let unknown = platforms.is_unknown().then_some(None);
+        let named = platforms.iter().flat_map(|platform| [platform, platform.family()]).map(Some);
+        for console in unknown.into_iter().chain(named) {
+            found.extend(self.by_console.get(&console).into_iter().flatten());
+        }
+    }
+}
+
+/// Whether the text, in small letters and of ASCII, can stand in the method; of a method with other
+/// letters nobody says no, for the reason that holds for URLs.
+fn may_hold(method: &str, text: &str) -> bool {
+    let mut windows = method.as_bytes().windows(text.len());
+    !method.is_ascii() || windows.any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 /// A name in any case, without an allocation where it is as short as names are.
@@ -132,85 +183,4 @@ fn look_up<'m>(map: &'m HashMap<Box<str>, Vec<u32>>, name: &str) -> &'m [u32] {
         None => map.get(&*name.to_ascii_lowercase()),
     };
     found.map(Vec::as_slice).unwrap_or_default()
-}
-
-/// What an expression demands: one of these at least; `None` where nothing can be looked up.
-fn demands(expression: &Expression) -> Option<Vec<Demand>> {
-    match expression {
-        Expression::Operator(operator, _) => of_operator(operator),
-        Expression::Not(_) => None,
-        Expression::And(parts) => {
-            parts.iter().filter_map(demands).min_by_key(|demands| weight(demands))
-        }
-        Expression::Or(parts) => {
-            let parts: Option<Vec<_>> = parts.iter().map(demands).collect();
-            Some(parts?.concat())
-        }
-    }
-}
-
-/// How many flows these let through, roughly: the less the better.
-fn weight(demands: &[Demand]) -> usize {
-    let one = |demand: &Demand| match demand {
-        Demand::Title(_) => 1,
-        Demand::Text(text) if text.len() >= 16 => 2,
-        Demand::Text(text) if text.len() >= 8 => 6,
-        Demand::Category(_) => 4,
-        Demand::Client(_) => 8,
-        Demand::Text(_) => 12,
-    };
-    demands.iter().map(one).sum()
-}
-
-fn of_operator(operator: &Operator) -> Option<Vec<Demand>> {
-    match operator {
-        Operator::Never => Some(Vec::new()),
-        Operator::Category(names) => whole(names, Demand::Category),
-        Operator::Title(names) => whole(names, Demand::Title),
-        Operator::Host(pattern) | Operator::Url(pattern) => texts(pattern),
-        Operator::Client(clients) => clients
-            .iter()
-            .map(|client| match client {
-                Client::Address(ip) => Some(Demand::Client(*ip)),
-                Client::Network(_) | Client::Named(_) => None,
-            })
-            .collect(),
-        _ => None,
-    }
-}
-
-fn whole(names: &Names, demand: fn(Box<str>) -> Demand) -> Option<Vec<Demand>> {
-    names.iter().map(|name| (!name.is_stem).then(|| demand(name.text.clone()))).collect()
-}
-
-/// Texts of which one stands wherever the regex matches.
-fn texts(pattern: &Pattern) -> Option<Vec<Demand>> {
-    let hir = ParserBuilder::new().nest_limit(50).build().parse(pattern.as_str()).ok()?;
-    let texts = required(&hir)?;
-    Some(texts.into_iter().map(|text| Demand::Text(text.into())).collect())
-}
-
-/// A regex that begins with one of so many texts is better asked itself.
-const MOST_TEXTS: usize = 16;
-/// Shorter ones are found everywhere.
-const SHORTEST: usize = 3;
-
-fn required(hir: &Hir) -> Option<Vec<String>> {
-    match hir.kind() {
-        HirKind::Literal(literal) => {
-            let text = std::str::from_utf8(&literal.0).ok()?;
-            let useful = text.is_ascii() && text.len() >= SHORTEST;
-            useful.then(|| vec![text.to_ascii_lowercase()])
-        }
-        HirKind::Capture(capture) => required(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Concat(parts) => parts.iter().filter_map(required).max_by_key(|texts| {
-            (texts.iter().map(String::len).min(), std::cmp::Reverse(texts.len()))
-        }),
-        HirKind::Alternation(parts) => {
-            let parts: Option<Vec<_>> = parts.iter().map(required).collect();
-            Some(parts?.concat()).filter(|texts| texts.len() <= MOST_TEXTS)
-        }
-        _ => None,
-    }
 }

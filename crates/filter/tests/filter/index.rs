@@ -5,7 +5,7 @@ use consoletap_flow::{Category, Classification, Details, Platform, Target};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const ATOMS: [&str; 28] = [
+const ATOMS: [&str; 38] = [
     "~all",
     "~dns",
     "~cat fw-updatelist",
@@ -33,6 +33,16 @@ const ATOMS: [&str; 28] = [
     "~u \"é+\"",
     "~u \"lists?\\.xml\"",
     "domain:*.playstation.net",
+    "domain:10.0.0.?",
+    "domain:*",
+    "~console playstation",
+    "~console switch|unknown",
+    "~console nintendo",
+    "~m \"^(get|head)$\"",
+    "~m ge",
+    "~port 80|8443",
+    "~port >8000",
+    "~port 443",
     "ps4-updatelist",
 ];
 
@@ -67,6 +77,8 @@ proptest! {
         category in select(&["fw-updatelist", "TITLE-metadata", "unknown"][..]),
         title in select(&[None, Some("CUSA00001_00"), Some("ppsa00001_00")][..]),
         client in select(&[[10, 0, 0, 1], [10, 0, 0, 2], [192, 168, 0, 1]][..]),
+        platform in select(&[None, Some(Platform::Ps4), Some(Platform::Switch), Some(Platform::Nintendo)][..]),
+        method in select(&["GET", "post", "gE\u{17f}"][..]),
         is_tunnel: bool,
     ) {
         let filters: Vec<Filter> = filters.iter().map(|text| text.parse().unwrap()).collect();
@@ -76,11 +88,11 @@ proptest! {
         };
         let class = Classification {
             category: Category::from(category),
-            platform: Platform::Ps4.into(),
+            platform: platform.into_iter().collect(),
             details: Details { np_title_id: title.map(Into::into), ..Details::default() },
             ..Classification::default()
         };
-        let subject = Subject::request("GET", &target, &class, client.into());
+        let subject = Subject::request(method, &target, &class, client.into());
         let one_by_one: Vec<usize> =
             (0..filters.len()).filter(|&number| filters[number].matches(&subject)).collect();
         let index = FilterIndex::new(filters.iter());
@@ -96,21 +108,25 @@ proptest! {
 #[test]
 fn few_of_many_filters_are_asked() {
     let filters: Vec<Filter> = (0..1000)
-        .map(|number| match number % 4 {
+        .map(|number| match number % 8 {
             0 => format!("~cat title-update-json & ~title CUSA{number:05}"),
             1 => format!("~d ^host{number:04}\\.example\\.net$ & ~m GET"),
             2 => format!("~u /a/path/of/number{number:04}/ | ~title PPSA{number:05}"),
-            _ => format!("~cat category-{number}|other-{number} & ~console ps4"),
+            3 => format!("~cat category-{number}|other-{number} & ~console ps4"),
+            4 => format!("~d \"^host{number:04}\\.(a|b)\\.example\\.net$\""),
+            5 => format!("~console switch & ~hq ^x-number:.{number}$"),
+            6 => format!("~m POST & ~port {number}"),
+            _ => format!("~cat title-update-json & ~client 10.0.{}.{}", number / 256, number % 256),
         })
         .map(|text| text.parse().unwrap())
         .collect();
     let index = FilterIndex::new(filters.iter());
-    let target = Target::Url("http://host0005.example.net/a/path/of/number0006/x".parse().unwrap());
+    let target = Target::Url("http://host0009.example.net/a/path/of/number0010/x".parse().unwrap());
     let class = Classification {
         category: Category::from("title-update-json"),
-        details: Details { np_title_id: Some("CUSA00008_00".into()), ..Details::default() },
+        details: Details { np_title_id: Some("CUSA00016_00".into()), ..Details::default() },
         ..Classification::default()
     };
     let subject = Subject::request("GET", &target, &class, [10, 0, 0, 1].into());
-    assert_eq!(index.candidates(&subject), [5, 6, 8]);
+    assert_eq!(index.candidates(&subject), [9, 10, 16]);
 }
