@@ -1,6 +1,6 @@
 //! The catalog: tables read, compiled and filed so that a request finds its row.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use consoletap_flow::{Classification, EntryId, Headers, Host, SmolStr};
@@ -178,15 +178,16 @@ fn builtin_table() -> Result<Table, CatalogError> {
 
 /// Puts a user's file over what is there. An id twice in one file is an error.
 fn merge(all: &mut Table, table: Table) -> Result<(), CatalogError> {
-    for (index, row) in table.rows.iter().enumerate() {
-        if table.rows[..index].iter().any(|other| other.entry.id == row.entry.id) {
+    let mut ids = HashSet::with_capacity(table.rows.len());
+    for row in &table.rows {
+        if !ids.insert(&row.entry.id) {
             return Err(row.entry.place.error(format!(
                 "row `{}`: expected an id of its own, the file has it twice",
                 row.entry.id
             )));
         }
     }
-    all.rows.retain(|old| !table.rows.iter().any(|new| new.entry.id == old.entry.id));
+    all.rows.retain(|old| !ids.contains(&old.entry.id));
     all.rows.extend(table.rows);
     all.ports.extend(table.ports);
     all.keys.extend(table.keys);

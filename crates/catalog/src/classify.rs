@@ -4,6 +4,7 @@ use consoletap_flow::{Classification, Details, Headers, Host, Platform, Platform
 
 use crate::catalog::{Catalog, Query};
 use crate::entry::Confidence;
+use crate::field::told;
 use crate::hosts::HostMatch;
 use crate::index::{Matcher, Rank};
 use crate::pattern::{Captures, Pattern};
@@ -166,13 +167,12 @@ impl Catalog {
         {
             details.fields.push((SmolStr::new_static("agent"), product.into()));
         }
-        for found in evidence.all() {
-            found.tell(&mut details);
-        }
+        evidence.all().for_each(|found| found.tell(&mut details));
         if !row.query.is_empty() {
             for (key, value) in path::pairs(asked.query.path.unwrap_or_default()) {
-                if let Some(name) = row.query.iter().find(|name| **name == *key) {
-                    tell(&mut details, name, value.into());
+                if let Some(name) = row.query.iter().find(|name| name.as_str() == key) {
+                    let before = details.fields.len();
+                    name.tell(&mut details, before, value.into());
                 }
             }
         }
@@ -258,11 +258,13 @@ impl Found<'_, '_> {
     }
 
     fn tell(&self, details: &mut Details) {
+        let before = details.fields.len();
         for (name, value) in &self.row.fields {
-            tell(details, name, value.clone());
+            name.tell(details, before, value.clone());
         }
         for (pattern, captures) in self.patterns() {
-            pattern.fields(captures).for_each(|(name, value)| tell(details, name, value));
+            let before = if pattern.repeats() { usize::MAX } else { details.fields.len() };
+            pattern.fields(captures).for_each(|(name, value)| name.tell(details, before, value));
         }
     }
 }
@@ -324,33 +326,6 @@ fn rank(found: &Option<Found<'_, '_>>) -> Option<Rank> {
 /// The first `name/version` of a user agent (RFC 9110 10.1.5).
 fn first_product(value: &str) -> Option<&str> {
     value.split(' ').next().filter(|product| product.contains('/'))
-}
-
-/// Puts a field where it belongs; the later word stands.
-fn tell(details: &mut Details, name: &SmolStr, value: SmolStr) {
-    match &**name {
-        "title_id" => details.title_id = Some(value),
-        "np_title_id" => details.np_title_id = Some(value),
-        "content_id" => details.content_id = Some(value),
-        "firmware" => details.firmware = Some(value),
-        "region" => details.region = Some(value),
-        _ => match details.fields.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => details.fields.push((name.clone(), value)),
-        },
-    }
-}
-
-/// The value of a field, by its name in the tables.
-pub(crate) fn told<'d>(details: &'d Details, name: &str) -> Option<&'d str> {
-    match name {
-        "title_id" => details.title_id.as_deref(),
-        "np_title_id" => details.np_title_id.as_deref(),
-        "content_id" => details.content_id.as_deref(),
-        "firmware" => details.firmware.as_deref(),
-        "region" => details.region.as_deref(),
-        _ => details.fields.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value),
-    }
 }
 
 /// An id holds the shorter ones: content, NP title, title. A content id tells the region, too,

@@ -1,6 +1,7 @@
 //! Which servers are meant: retail, or those of developers and testers.
 
 use consoletap_flow::{Environment, SmolStr};
+use memchr::memchr;
 
 /// Labels that stand where retail hosts say `np` (seen in hosts and after `/plo/`; ciss84,
 /// host-6.72).
@@ -17,6 +18,10 @@ fn is_nintendo(part: &str) -> bool {
 /// The label of a host that names a nonretail environment.
 pub(crate) fn of_host(host: &str) -> Option<&str> {
     if is_under(host, "playstation.net") || is_under(host, "playstation.org") {
+        // All of these labels but one have a dash: most hosts are done with here.
+        if memchr(b'-', host.as_bytes()).is_none() && !host.contains("mgmt") {
+            return None;
+        }
         return host.split('.').find(|label| is_playstation(label));
     }
     if is_under(host, "nintendo.net") {

@@ -12,8 +12,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::catalog::{Catalog, Query};
-use crate::classify::told;
 use crate::entry::Entry;
+use crate::field::told;
 use crate::ports::{PortUse, Protocol, parse_range};
 use crate::title::ContentId;
 

@@ -65,7 +65,13 @@ fn lower(text: &str) -> Result<Box<str>, String> {
 #[derive(Debug)]
 pub(crate) struct LabelMap<T> {
     nodes: Vec<Node<T>>,
+    /// For each domain that something is filed under what [`above`](Self::above) gives: the hosts
+    /// of the tables are asked for most, and one step finds them.
+    known: HashMap<Box<str>, Box<[Above]>, FixedState>,
 }
+
+/// The length of a domain's name, and its node.
+type Above = (usize, usize);
 
 #[derive(Debug)]
 struct Node<T> {
@@ -76,7 +82,7 @@ struct Node<T> {
 
 impl<T> Default for LabelMap<T> {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self::file(Vec::new())
     }
 }
 
@@ -87,7 +93,25 @@ impl<T> Default for Node<T> {
 }
 
 impl<T> LabelMap<T> {
-    pub(crate) fn insert(&mut self, domain: &str, thing: T) {
+    /// Files all things, each under a domain of its own.
+    pub(crate) fn file(things: Vec<(Box<str>, T)>) -> Self {
+        let mut map = Self { nodes: vec![Node::default()], known: HashMap::default() };
+        let mut domains = Vec::with_capacity(things.len());
+        for (domain, thing) in things {
+            map.insert(&domain, thing);
+            domains.push(domain);
+        }
+        map.known = domains
+            .into_iter()
+            .map(|domain| {
+                let above = map.walk(&domain).collect();
+                (domain, above)
+            })
+            .collect();
+        map
+    }
+
+    fn insert(&mut self, domain: &str, thing: T) {
         let mut at = 0;
         for label in domain.rsplit('.') {
             let next = self.nodes.len();
@@ -103,16 +127,23 @@ impl<T> LabelMap<T> {
     /// first; each with the length of its name.
     #[inline]
     pub(crate) fn above<'a>(&'a self, host: &str) -> impl Iterator<Item = (usize, &'a T)> {
-        let mut at = Some(0);
+        let known = self.known.get(host);
+        let unknown = known.is_none().then(|| self.walk(host));
+        let found = known.into_iter().flatten().copied().chain(unknown.into_iter().flatten());
+        found.filter_map(|(length, node)| Some((length, self.nodes[node].here.as_ref()?)))
+    }
+
+    /// The nodes on the way to a host, label by label, as far as there are any.
+    fn walk(&self, host: &str) -> impl Iterator<Item = Above> {
+        let mut at = 0;
         let mut taken = 0;
         host.rsplit('.')
             .map_while(move |label| {
-                at = self.nodes[at?].below.get(label).copied();
-                let node = &self.nodes[at?];
+                at = *self.nodes[at].below.get(label)?;
                 taken += label.len() + 1;
-                Some((taken - 1, node))
+                Some((taken - 1, at))
             })
-            .filter_map(|(length, node)| Some((length, node.here.as_ref()?)))
+            .filter(|(_, node)| self.nodes[*node].here.is_some())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -126,12 +157,11 @@ mod tests {
 
     #[test]
     fn whole_labels_from_the_end_find_their_things() {
-        let mut map = LabelMap::default();
-        for domain in ["example.net", "b.example.net", "net"] {
-            map.insert(domain, domain);
-        }
+        let domains = ["example.net", "b.example.net", "net"];
+        let map = LabelMap::file(domains.map(|domain| (domain.into(), domain)).into());
         let found = |host: &str| map.above(host).map(|(_, domain)| *domain).collect::<Vec<_>>();
         assert_eq!(found("a.b.example.net"), ["net", "example.net", "b.example.net"]);
+        assert_eq!(found("b.example.net"), ["net", "example.net", "b.example.net"]);
         assert_eq!(found("xexample.net"), ["net"]);
         assert_eq!(found("example.net.evil.example"), [""; 0]);
         assert_eq!(found(""), [""; 0]);

@@ -147,11 +147,11 @@ impl Filing {
             list.sort_by_key(|(_, matcher)| Reverse(matcher.rank));
             Prefixes::file(list)
         };
-        let mut hosts = LabelMap::default();
-        for (domain, (mut any_path, by_path)) in self.hosts {
+        let hosts = self.hosts.into_iter().map(|(domain, (mut any_path, by_path))| {
             by_rank(&mut any_path);
-            hosts.insert(&domain, HostRows { any_path, by_path: file(by_path) });
-        }
+            (domain, HostRows { any_path, by_path: file(by_path) })
+        });
+        let hosts = LabelMap::file(hosts.collect());
         self.headers.values_mut().chain(self.hellos.values_mut()).for_each(by_rank);
         Index {
             hosts,

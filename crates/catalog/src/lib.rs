@@ -13,6 +13,7 @@ mod entry;
 mod environment;
 mod error;
 mod explain;
+mod field;
 mod hash;
 mod hosts;
 mod index;

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr2, memchr2_iter};
+use memchr::memchr2;
 
 /// The path without query and fragment, normalised (RFC 3986 6.2.2.2, 6.2.2.3). Double slashes
 /// are folded too, as the servers do.
@@ -12,13 +12,21 @@ pub(crate) fn normalise(target: &str) -> Cow<'_, str> {
     let bytes = target.as_bytes();
     let end = memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
     let path = &target[..end];
-    let mut special = memchr2_iter(b'%', b'/', path.as_bytes());
-    let is_plain = special
-        .all(|at| bytes[at] == b'/' && !matches!(path.as_bytes().get(at + 1), Some(b'/' | b'.')));
-    if is_plain {
+    if is_normal(path.as_bytes()) {
         return Cow::Borrowed(path);
     }
     Cow::Owned(fold_segments(&decode(path)))
+}
+
+/// Whether nothing is encoded, and no segment but the last is empty or begins with a point. All
+/// octets are looked at, without a way out, so that the compiler takes many at once.
+fn is_normal(path: &[u8]) -> bool {
+    let encoded = path.iter().fold(false, |found, &byte| found | (byte == b'%'));
+    let behind = path.get(1..).unwrap_or_default();
+    let folded = path.iter().zip(behind).fold(false, |found, (&byte, &next)| {
+        found | ((byte == b'/') & ((next == b'/') | (next == b'.')))
+    });
+    !encoded & !folded
 }
 
 /// The query's pairs, as sent.

@@ -12,6 +12,7 @@ use consoletap_flow::SmolStr;
 use memchr::memmem::Finder;
 
 use self::shape::Run;
+use crate::field::FieldName;
 
 /// How many fields one pattern may hold.
 const MOST_FIELDS: usize = 12;
@@ -20,6 +21,8 @@ const MOST_FIELDS: usize = 12;
 const MOST_OPEN: usize = 2;
 /// The longest text that an open-ended field is tried on.
 const MOST_TRIES: usize = 1024;
+/// The longest text that is read: as long as the head of a request may be.
+const LONGEST: usize = u16::MAX as usize;
 
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +31,14 @@ pub(crate) struct Pattern {
     fields: Vec<Field>,
     /// How many bytes stand in it to the letter: the measure of how specific it is.
     literal: usize,
+    /// Whether a name stands in it twice; the later value counts.
+    repeats: bool,
 }
 
 /// The name or names of a field, and how its value is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
-    pub(crate) names: Vec<SmolStr>,
+    pub(crate) names: Vec<FieldName>,
     is_version: bool,
 }
 
@@ -72,9 +77,27 @@ enum Kind {
     OneOf(Vec<Box<str>>),
 }
 
-/// What the fields of a pattern held, in its order.
+/// What the fields of a pattern held, in its order. Small, for it is moved about.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Captures<'t>([&'t str; MOST_FIELDS]);
+pub(crate) struct Captures<'t> {
+    text: &'t str,
+    /// Where each begins and ends.
+    spans: [(u16, u16); MOST_FIELDS],
+}
+
+impl<'t> Captures<'t> {
+    /// Notes that the field holds so much of what is left of the text.
+    fn set(&mut self, index: usize, rest: &str, length: usize) {
+        let start = self.text.len() - rest.len();
+        // A text that is read is no longer than `LONGEST`.
+        self.spans[index] = (start as u16, (start + length) as u16);
+    }
+
+    fn values(self) -> impl Iterator<Item = &'t str> {
+        let spans = self.spans.into_iter();
+        spans.map(move |(start, end)| &self.text[usize::from(start)..usize::from(end)])
+    }
+}
 
 /// Why text is no pattern; the words end the sentence `expected …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +111,8 @@ impl fmt::Display for InvalidPattern {
 
 impl Pattern {
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidPattern> {
-        let mut pattern = Self { tokens: Vec::new(), fields: Vec::new(), literal: 0 };
+        let mut pattern =
+            Self { tokens: Vec::new(), fields: Vec::new(), literal: 0, repeats: false };
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}', '*']) {
             pattern.push_literal(&rest[..at]);
@@ -139,7 +163,7 @@ impl Pattern {
             Kind::Counted(run) => Token::Field { runs: [run].into(), index, open: false },
             Kind::OneOf(words) => Token::OneOf(words, index),
         });
-        let names = names.split('+').map(SmolStr::from).collect();
+        let names = names.split('+').map(FieldName::from).collect();
         self.fields.push(Field { names, is_version: kind == "version" });
         Ok(())
     }
@@ -149,6 +173,8 @@ impl Pattern {
         if self.fields.len() > MOST_FIELDS {
             return Err(InvalidPattern(format!("at most {MOST_FIELDS} fields in a pattern")));
         }
+        let names: Vec<&FieldName> = self.names().collect();
+        self.repeats = (1..names.len()).any(|at| names[..at].contains(&names[at]));
         let mut count = 0;
         for at in 0..self.tokens.len() {
             let (before, after) = self.tokens.split_at_mut(at + 1);
@@ -209,10 +235,10 @@ impl Pattern {
     /// Reads a whole text; the captures mean nothing when it does not fit.
     pub(crate) fn read<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
         // Rows of one host share long beginnings; the end tells most of them apart at once.
-        if !text.starts_with(self.prefix()) || !text.ends_with(self.suffix()) {
+        if text.len() > LONGEST || !text.ends_with(self.suffix()) {
             return None;
         }
-        let mut captures = Captures::default();
+        let mut captures = Captures { text, ..Captures::default() };
         read(&self.tokens, text, &mut captures).then_some(captures)
     }
 
@@ -220,17 +246,15 @@ impl Pattern {
     pub(crate) fn fields<'p, 't>(
         &'p self,
         captures: &Captures<'t>,
-    ) -> impl Iterator<Item = (&'p SmolStr, SmolStr)> + use<'p, 't> {
-        let values = captures.0;
-        self.fields.iter().zip(values).flat_map(|(field, value)| {
-            let value = match value.as_bytes() {
-                &[a, b, c, d] if field.is_version => {
-                    SmolStr::from_iter([a, b, b'.', c, d].map(char::from))
-                }
-                _ => SmolStr::new(value),
-            };
-            field.names.iter().map(move |name| (name, value.clone()))
+    ) -> impl Iterator<Item = (&'p FieldName, SmolStr)> + use<'p, 't> {
+        self.fields.iter().zip(captures.values()).flat_map(|(field, value)| {
+            field.names.iter().map(move |name| (name, field.value(value)))
         })
+    }
+
+    /// Whether a name stands in it twice.
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// How many names its fields have.
@@ -239,7 +263,7 @@ impl Pattern {
     }
 
     /// The names of its fields.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &SmolStr> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &FieldName> {
         self.fields.iter().flat_map(|field| &field.names)
     }
 
@@ -251,8 +275,8 @@ impl Pattern {
     ) -> Result<String, String> {
         let known = |index: usize| {
             let names = &self.fields[index].names;
-            let known = names.iter().find_map(|name| value(name));
-            known.ok_or_else(|| names.first().map(ToString::to_string).unwrap_or_default())
+            let known = names.iter().find_map(|name| value(name.as_str()));
+            known.ok_or_else(|| self.fields[index].first_name())
         };
         let mut text = String::new();
         for token in &self.tokens {
@@ -261,14 +285,14 @@ impl Pattern {
                 Token::Field { runs, index, .. } => {
                     let value = known(*index)?;
                     if !shape::is(runs, value) {
-                        return Err(self.fields[*index].names[0].to_string());
+                        return Err(self.fields[*index].first_name());
                     }
                     text.push_str(value);
                 }
                 Token::OneOf(words, index) => {
                     let value = known(*index)?;
                     if !words.iter().any(|word| **word == *value) {
-                        return Err(self.fields[*index].names[0].to_string());
+                        return Err(self.fields[*index].first_name());
                     }
                     text.push_str(value);
                 }
@@ -276,6 +300,23 @@ impl Pattern {
             }
         }
         Ok(text)
+    }
+}
+
+impl Field {
+    /// A value as people write it: `0118` is 01.18.
+    fn value(&self, text: &str) -> SmolStr {
+        if self.is_version
+            && let [a, b, c, d] = *text.as_bytes()
+            && let Ok(version) = std::str::from_utf8(&[a, b, b'.', c, d])
+        {
+            return SmolStr::new(version);
+        }
+        SmolStr::new(text)
+    }
+
+    fn first_name(&self) -> String {
+        self.names.first().map(|name| name.as_str().to_owned()).unwrap_or_default()
     }
 }
 
@@ -307,7 +348,7 @@ fn read<'t>(tokens: &[Token], text: &'t str, captures: &mut Captures<'t>) -> boo
         Token::Seek(needle) => seek(needle, rest, text, captures),
         Token::OneOf(words, index) => words.iter().any(|word| {
             text.strip_prefix(&**word).is_some_and(|after| {
-                captures.0[*index] = &text[..word.len()];
+                captures.set(*index, text, word.len());
                 read(rest, after, captures)
             })
         }),
@@ -315,7 +356,7 @@ fn read<'t>(tokens: &[Token], text: &'t str, captures: &mut Captures<'t>) -> boo
             let Some(longest) = shape::longest(runs, text.as_bytes()) else { return false };
             let shortest = if *open { longest.saturating_sub(MOST_TRIES).max(1) } else { longest };
             (shortest..=longest).rev().filter(|&len| text.is_char_boundary(len)).any(|len| {
-                captures.0[*index] = &text[..len];
+                captures.set(*index, text, len);
                 read(rest, &text[len..], captures)
             })
         }
@@ -388,7 +429,7 @@ mod tests {
         let pattern = Pattern::parse(pattern).unwrap();
         let captures = pattern.read(text)?;
         let fields = pattern.fields(&captures);
-        Some(fields.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        Some(fields.map(|(name, value)| (name.as_str().to_owned(), value.to_string())).collect())
     }
 
     #[test]

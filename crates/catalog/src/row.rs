@@ -4,6 +4,7 @@ use consoletap_flow::{Category, EntryId, SmolStr};
 use serde::Deserialize;
 
 use crate::entry::{Entry, Place};
+use crate::field::FieldName;
 use crate::hosts::HostMatch;
 use crate::pattern::Pattern;
 use crate::table::{Defaults, OneOrMany, RowText, SecretText};
@@ -23,8 +24,8 @@ pub(crate) struct Row {
     pub(crate) environment: Option<SmolStr>,
     /// The servers that this row is about, where they are not the public ones.
     pub(crate) nonretail: Option<SmolStr>,
-    pub(crate) fields: Vec<(SmolStr, SmolStr)>,
-    pub(crate) query: Vec<SmolStr>,
+    pub(crate) fields: Vec<(FieldName, SmolStr)>,
+    pub(crate) query: Vec<FieldName>,
     pub(crate) hash: Option<HashRule>,
 }
 
@@ -74,6 +75,7 @@ impl Row {
         let names = |map: std::collections::BTreeMap<String, _>| {
             map.into_iter().map(|(name, value)| (SmolStr::from(name), value))
         };
+        let fields = text.fields.into_iter();
         let Matches { hosts, paths, agents, headers } = matches;
         let row = Self {
             entry: Entry {
@@ -109,8 +111,8 @@ impl Row {
             port: text.port,
             environment: text.environment.map(SmolStr::from),
             nonretail: text.nonretail.map(SmolStr::from),
-            fields: names(text.fields).map(|(name, value)| (name, value.into())).collect(),
-            query: text.query.into_iter().map(SmolStr::from).collect(),
+            fields: fields.map(|(name, value)| (name.as_str().into(), value.into())).collect(),
+            query: text.query.iter().map(|name| name.as_str().into()).collect(),
             hash: text.hash,
         };
         row.check().map_err(|error| format!("row `{}`: {error}", row.entry.id))?;
@@ -118,7 +120,7 @@ impl Row {
     }
 
     /// Every name that a field of this row can have.
-    pub(crate) fn field_names(&self) -> impl Iterator<Item = &SmolStr> {
+    pub(crate) fn field_names(&self) -> impl Iterator<Item = &str> {
         let hosts = self.hosts.iter().filter_map(|(_, host)| match host {
             HostMatch::Pattern(pattern) => Some(pattern),
             HostMatch::Exact | HostMatch::Below => None,
@@ -126,7 +128,8 @@ impl Row {
         let patterns = hosts.chain(&self.paths).chain(&self.agents);
         let values = self.headers.iter().filter_map(|header| header.value.as_ref());
         let constants = self.fields.iter().map(|(name, _)| name);
-        patterns.chain(values).flat_map(Pattern::names).chain(constants).chain(&self.query)
+        let names = patterns.chain(values).flat_map(Pattern::names);
+        names.chain(constants).chain(&self.query).map(FieldName::as_str)
     }
 
     fn check(&self) -> Result<(), String> {

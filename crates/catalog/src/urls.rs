@@ -137,7 +137,7 @@ impl Catalog {
                 "prefix" => Some(&title.title_id[..4]),
                 _ => given.get(name).map(String::as_str),
             };
-            let fixed = row.fields.iter().find(|(known, _)| *known == name);
+            let fixed = row.fields.iter().find(|(known, _)| known.as_str() == name);
             known
                 .or_else(|| fixed.map(|(_, value)| value.as_str()))
                 .or_else(|| row.entry.defaults.get(name).map(String::as_str))

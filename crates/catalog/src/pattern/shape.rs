@@ -1,8 +1,17 @@
 //! What the text of a field can be: runs of bytes, each out of a set.
 
-/// A set of bytes.
+/// A set of bytes, by a bit for each, and by ranges: long runs are held against these, for many
+/// bytes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ByteSet([u64; 4]);
+pub(crate) struct ByteSet {
+    bits: [u64; 4],
+    /// The unused ones repeat the first.
+    ranges: [(u8, u8); MOST_RANGES],
+}
+
+const MOST_RANGES: usize = 5;
+/// From this length on the ranges are faster than the bits.
+const LONG: usize = 16;
 
 /// Some bytes of one set after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +32,7 @@ const WORD: ByteSet =
     ByteSet::of(&[(b'0', b'9'), (b'a', b'z'), (b'A', b'Z'), (b'_', b'_'), (b'-', b'-')]);
 const UNDERSCORE: ByteSet = ByteSet::of(&[(b'_', b'_')]);
 const DASH: ByteSet = ByteSet::of(&[(b'-', b'-')]);
-pub(crate) const ANY: ByteSet = ByteSet([u64::MAX; 4]);
+pub(crate) const ANY: ByteSet = ByteSet::of(&[(0, u8::MAX)]);
 
 /// `CUSA00001`
 pub(crate) const TITLE_ID: &[Run] = &[exactly(4, UPPER), exactly(5, DIGIT)];
@@ -61,8 +70,8 @@ pub(crate) const UPPER_2: &[Run] = &[exactly(2, UPPER)];
 pub(crate) const DIGITS: &[Run] = &[some(DIGIT)];
 pub(crate) const DOTTED_DIGITS: &[Run] = &[some(DOTTED)];
 pub(crate) const WORDS: &[Run] = &[some(WORD)];
-pub(crate) const SEGMENT: &[Run] = &[some(ANY.without(b'/'))];
-pub(crate) const PRODUCT: &[Run] = &[some(ANY.without(b' '))];
+pub(crate) const SEGMENT: &[Run] = &[some(ByteSet::all_but(b'/'))];
+pub(crate) const PRODUCT: &[Run] = &[some(ByteSet::all_but(b' '))];
 pub(crate) const REST: &[Run] = &[Run { set: ANY, least: 0, most: None }];
 
 pub(crate) const fn hex(count: usize) -> Run {
@@ -82,11 +91,13 @@ const fn some(set: ByteSet) -> Run {
 }
 
 impl ByteSet {
-    pub(crate) const fn of(ranges: &[(u8, u8)]) -> Self {
+    pub(crate) const fn of(of: &[(u8, u8)]) -> Self {
         let mut bits = [0; 4];
+        let mut ranges = [of[0]; MOST_RANGES];
         let mut range = 0;
-        while range < ranges.len() {
-            let (mut byte, last) = (ranges[range].0, ranges[range].1);
+        while range < of.len() {
+            ranges[range] = of[range];
+            let (mut byte, last) = of[range];
             loop {
                 bits[(byte >> 6) as usize] |= 1 << (byte & 63);
                 if byte == last {
@@ -96,18 +107,28 @@ impl ByteSet {
             }
             range += 1;
         }
-        Self(bits)
+        Self { bits, ranges }
     }
 
-    pub(crate) const fn without(self, byte: u8) -> Self {
-        let mut bits = self.0;
-        bits[(byte >> 6) as usize] &= !(1 << (byte & 63));
-        Self(bits)
+    /// All bytes but this one, which is neither the first nor the last.
+    const fn all_but(byte: u8) -> Self {
+        Self::of(&[(0, byte - 1), (byte + 1, u8::MAX)])
     }
 
     #[inline]
     pub(crate) const fn contains(self, byte: u8) -> bool {
-        self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
+        self.bits[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
+    }
+
+    #[inline]
+    fn contains_all(self, bytes: &[u8]) -> bool {
+        if bytes.len() < LONG {
+            return bytes.iter().all(|&byte| self.contains(byte));
+        }
+        let is_in = |byte: u8| {
+            self.ranges.iter().fold(false, |is, (low, high)| is | (*low <= byte) & (byte <= *high))
+        };
+        bytes.iter().fold(true, |all, &byte| all & is_in(byte))
     }
 
     /// A byte of both sets; a letter or digit, where there is one.
@@ -123,6 +144,13 @@ pub(crate) fn longest(runs: &[Run], text: &[u8]) -> Option<usize> {
     let mut at = 0;
     for run in runs {
         let rest = &text[at..];
+        if run.most == Some(run.least) {
+            if !run.set.contains_all(rest.get(..run.least)?) {
+                return None;
+            }
+            at += run.least;
+            continue;
+        }
         let most = run.most.map_or(rest.len(), |most| most.min(rest.len()));
         let taken = rest[..most].iter().take_while(|byte| run.set.contains(**byte)).count();
         if taken < run.least {

@@ -49,9 +49,9 @@ pub(super) enum Demands {
     Nothing,
     One(Demand),
     /// Each of these.
-    All(Vec<Demands>),
+    All(Vec<Self>),
     /// One of these at least.
-    Any(Vec<Demands>),
+    Any(Vec<Self>),
 }
 
 /// What one regex demands at most; with more texts than that it is better asked itself.
