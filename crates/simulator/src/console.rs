@@ -8,6 +8,8 @@
 mod agent;
 mod client;
 mod download;
+#[cfg(feature = "legacy-tls")]
+mod exact_tls;
 mod legacy_hello;
 #[cfg(feature = "legacy-tls")]
 mod legacy_tls;
@@ -17,6 +19,8 @@ mod wire;
 
 pub use client::{Client, GotAnswer};
 pub use download::{Download, Downloaded};
+#[cfg(feature = "legacy-tls")]
+pub use exact_tls::ExactTls;
 pub use legacy_hello::{HelloReply, LegacyHello};
 #[cfg(feature = "legacy-tls")]
 pub use legacy_tls::LegacyConsole;

@@ -33,12 +33,12 @@ mod origin;
 mod script;
 
 pub use answers::Sizes;
-#[cfg(feature = "legacy-tls")]
-pub use console::LegacyConsole;
 pub use console::{
     AnswerHead, Client, Console, Download, Downloaded, GotAnswer, HelloReply, LegacyHello, Model,
     Request, SecureClient, TlsVersion, Tunnel,
 };
+#[cfg(feature = "legacy-tls")]
+pub use console::{ExactTls, LegacyConsole};
 pub use content::{Content, Difference};
 pub use error::Error;
 pub use origin::{Act, RawOrigin, SeenRequest, World};

@@ -87,9 +87,16 @@ impl Mode {
     pub(crate) fn applies_to(self, subject: Subject) -> bool {
         match subject {
             Subject::Direct => !matches!(self, Self::Idle | Self::Start),
-            Subject::Unrecorded => {
-                matches!(self, Self::PlainKeepAlive | Self::PlainNew | Self::InterceptKeepAlive)
-            }
+            Subject::Unrecorded => matches!(
+                self,
+                Self::PlainKeepAlive
+                    | Self::PlainNew
+                    | Self::InterceptKeepAlive
+                    | Self::InterceptNew
+                    | Self::InterceptFirst
+                    | Self::InterceptBulk
+                    | Self::Idle
+            ),
             Subject::Relay | Subject::Consoletap => true,
         }
     }
@@ -159,7 +166,7 @@ impl Mode {
         Some(match (self, metric) {
             (Self::PlainKeepAlive, Metric::Rate) => Goal::ShareOfUnrecorded(0.85),
             (Self::PlainKeepAlive | Self::InterceptKeepAlive, Metric::Cpu) => Goal::TimesRelay(1.3),
-            (Self::PlainNew, Metric::Cpu) => Goal::TimesRelay(1.2),
+            (Self::PlainNew | Self::InterceptFirst, Metric::Cpu) => Goal::TimesRelay(1.2),
             (Self::InterceptNew | Self::PlainBulk | Self::InterceptBulk, Metric::Cpu) => {
                 Goal::TimesRelay(1.15)
             }

@@ -61,8 +61,42 @@ async fn through(console: &LegacyConsole) -> (String, Vec<Flow>) {
     (suite, proxy.flows().await)
 }
 
-/// Where a JA3 is given, the hello is the documented one. Where the console sends extensions, OpenSSL sends
-/// more than it did; those hellos are in the next test but one, octet for octet.
+/// Whole exchanges that begin with the octets of the captures.
+#[tokio::test]
+async fn each_documented_hello_is_opened_and_has_its_published_ja3() {
+    for (hello, suite, ja3) in [
+        (LegacyHello::ps3_4_75(), 0x000a, "020944dd06c6d915f917237ca3ca4c14"),
+        (LegacyHello::ps3_4_81(), 0x0035, "7f340e6caa1fa4c979df919227160ff6"),
+        (LegacyHello::ps3_4_82("h.test"), 0x0035, "59566b3606a7fa636a100d2b1693687f"),
+        (LegacyHello::vita(), 0x0035, "4f193c90be6e0aed1752e8aa0daee95a"),
+        (LegacyHello::vita_3_73("h.test"), 0x003d, "fc2299d5b2964cd242c5a2c8c531a5f0"),
+    ] {
+        let (_origin, proxy) = allowing().await;
+        let ca = proxy.ca_pem.clone();
+        let exchange = async {
+            let mut tls = hello.handshake(tunnel(&proxy, "h.test").await, &ca).await.unwrap();
+            assert_eq!(tls.suite(), suite, "{hello:?}");
+            for _ in 0..2 {
+                tls.write(b"GET /a HTTP/1.1\r\nHost: h.test\r\n\r\n").await.unwrap();
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"hello") {
+                    answer.extend(tls.read().await.unwrap());
+                }
+                assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", answer.escape_ascii());
+            }
+        };
+        tokio::time::timeout(LIMIT, exchange).await.expect("the exchange ends");
+        let flows = proxy.flows().await;
+        assert!(flows[0].intercepted);
+        assert_eq!(flows[0].hello.as_ref().unwrap().ja3, ja3, "{hello:?}");
+        assert_eq!(flows[0].server_hello.as_ref().unwrap().suite, suite);
+        let inner: Vec<_> = flows[1..].iter().map(|flow| (flow.kind, flow.status())).collect();
+        assert_eq!(inner, [(Kind::Http, Some(200)); 2], "{hello:?}");
+    }
+}
+
+/// The same with OpenSSL on the other side, which sends the documented hello, too, but for PS3 4.75: 00ff is
+/// in it as well.
 #[tokio::test]
 async fn each_console_is_opened_as_it_speaks() {
     for (console, version, suite, ja3) in [
@@ -73,9 +107,24 @@ async fn each_console_is_opened_as_it_speaks() {
             "RSA_WITH_AES_256_CBC_SHA",
             Some("7f340e6caa1fa4c979df919227160ff6"),
         ),
-        (LegacyConsole::ps3_4_82("h.test"), "TLS 1.1", "RSA_WITH_AES_256_CBC_SHA", None),
-        (LegacyConsole::vita(), "TLS 1.1", "RSA_WITH_AES_256_CBC_SHA", None),
-        (LegacyConsole::vita_3_73("h.test"), "TLS 1.2", "RSA_WITH_AES_256_CBC_SHA256", None),
+        (
+            LegacyConsole::ps3_4_82("h.test"),
+            "TLS 1.1",
+            "RSA_WITH_AES_256_CBC_SHA",
+            Some("59566b3606a7fa636a100d2b1693687f"),
+        ),
+        (
+            LegacyConsole::vita(),
+            "TLS 1.1",
+            "RSA_WITH_AES_256_CBC_SHA",
+            Some("4f193c90be6e0aed1752e8aa0daee95a"),
+        ),
+        (
+            LegacyConsole::vita_3_73("h.test"),
+            "TLS 1.2",
+            "RSA_WITH_AES_256_CBC_SHA256",
+            Some("fc2299d5b2964cd242c5a2c8c531a5f0"),
+        ),
     ] {
         let (chosen, flows) = through(&console).await;
         let first = console.first_suite();

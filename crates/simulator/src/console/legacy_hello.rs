@@ -58,6 +58,12 @@ impl LegacyHello {
         Self { version, suites, server_name: None, signature_algorithms: &[] }
     }
 
+    /// The version that it offers.
+    #[cfg(feature = "legacy-tls")]
+    pub(super) fn version(&self) -> u16 {
+        self.version
+    }
+
     /// The record. Its random is constant: nothing here depends on a secret.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {

@@ -36,7 +36,8 @@ const FEWER_EXTENSIONS: u64 = 1 | 1 << 19;
 const SUITES: &str = "AES256-SHA:AES128-SHA:DES-CBC3-SHA:RC4-SHA:RC4-MD5";
 
 impl LegacyConsole {
-    /// PS3 4.75: {000a,0005,0004}. OpenSSL sends 00ff besides, which that console did not.
+    /// PS3 4.75: {000a,0005,0004}. OpenSSL sends 00ff besides, which that console did not: for its very
+    /// octets there is [`LegacyHello::handshake`](crate::LegacyHello::handshake).
     #[must_use]
     pub fn ps3_4_75() -> Self {
         Self::new(Version::Tls10, "DES-CBC3-SHA:RC4-SHA:RC4-MD5")
@@ -48,7 +49,7 @@ impl LegacyConsole {
         Self::new(Version::Tls10, SUITES)
     }
 
-    /// PS3 4.82; OpenSSL sends another extension beside the server name.
+    /// PS3 4.82 (JA3 59566b3606a7fa636a100d2b1693687f).
     #[must_use]
     pub fn ps3_4_82(host: &str) -> Self {
         Self { server_name: Some(host.to_owned()), ..Self::new(Version::Tls11, SUITES) }
@@ -60,7 +61,7 @@ impl LegacyConsole {
         Self::new(Version::Tls11, SUITES)
     }
 
-    /// A Vita of 3.73 or with iTLS; OpenSSL may send more extensions.
+    /// A Vita of 3.73 or with iTLS (JA3 fc2299d5b2964cd242c5a2c8c531a5f0).
     #[must_use]
     pub fn vita_3_73(host: &str) -> Self {
         let suites = format!("AES256-SHA256:AES128-SHA256:{SUITES}");
@@ -106,7 +107,8 @@ impl LegacyConsole {
             Version::Tls12 => SslVersion::TLS1_2,
         };
         let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
-        context.set_min_proto_version(Some(version))?;
+        // From TLS 1.1 on, OpenSSL says in an extension what these consoles say with 00ff.
+        context.set_min_proto_version(Some(SslVersion::TLS1))?;
         context.set_max_proto_version(Some(version))?;
         context.set_cipher_list(&format!("{}:@SECLEVEL=0", self.suites))?;
         // No extension that these consoles do not know.
