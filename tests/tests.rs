@@ -27,6 +27,7 @@ mod end_to_end {
     mod packs;
     mod rules;
     mod rules_work;
+    mod send;
     mod session;
     mod settings;
     mod stop;

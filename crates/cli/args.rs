@@ -16,6 +16,7 @@ use crate::catalog::CatalogCommand;
 use crate::explain::ExplainArgs;
 use crate::line::legend;
 use crate::quantity::{Size, Span, Store, SyncTime};
+use crate::replay;
 use crate::rules;
 use crate::session;
 use crate::tls::TlsCommand;
@@ -51,6 +52,9 @@ pub(crate) enum Command {
     /// Look at recorded sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Use recorded sessions as tests
+    #[command(subcommand)]
+    Replay(replay::Command),
     /// Look at our certificate, and export it for a console
     #[command(subcommand)]
     Certs(crate::certs::Command),

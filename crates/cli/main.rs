@@ -21,6 +21,7 @@ mod progress;
 mod quantity;
 mod recording;
 mod remembered;
+mod replay;
 mod rules;
 mod run;
 #[cfg(test)]
@@ -83,6 +84,7 @@ fn perform(command: Command, printer: &Arc<Printer>) -> anyhow::Result<ExitCode>
         Command::Url(args) => url::run(&args, printer)?,
         Command::Catalog(command) => return catalog::run(command, printer),
         Command::Session(command) => session::run(command, printer)?,
+        Command::Replay(command) => return replay::run(command, printer),
         Command::Certs(command) => certs::run(command, printer)?,
         Command::Rules(command) => {
             let good = rules::run(command, printer)?;

@@ -25,6 +25,7 @@ use clap::Subcommand;
 use consoletap_catalog::Catalog;
 use jiff::tz::TimeZone;
 
+pub(crate) use crate::session::wanted::Wanted;
 use crate::terminal::{Data, Printer};
 
 #[derive(Debug, Subcommand)]

@@ -16,10 +16,10 @@ use consoletap_simulator::{
 use super::exports::files_below;
 use super::harness::{Home, Tap};
 
-const CONSOLES: [&str; 5] = ["ps3", "vita", "ps4", "ps5", "switch"];
+pub(crate) const CONSOLES: [&str; 5] = ["ps3", "vita", "ps4", "ps5", "switch"];
 
 /// Small enough for a slice to be a line of the log, and large enough for more than one.
-const SIZES: Sizes = Sizes { package_piece: 2500, firmware: 300 << 20 };
+pub(crate) const SIZES: Sizes = Sizes { package_piece: 2500, firmware: 300 << 20 };
 const SLICE: u64 = 1024;
 
 const NOTE: &str = "Made by the simulator of consoletap from documented traffic; no console was \

@@ -15,5 +15,6 @@ mod redactor;
 mod scan;
 mod stand_in;
 
+pub use names::is_secret_name;
 pub use redactor::{Redacted, Redactor};
-pub use stand_in::Key;
+pub use stand_in::{Key, stand_ins};

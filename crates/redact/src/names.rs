@@ -147,6 +147,13 @@ impl Names<'_> {
     }
 }
 
+/// Whether what has this name in a document (a member of JSON, an element or attribute of XML) is a
+/// secret, whatever it holds.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    Names::default().is_secret(Place::Document, name)
+}
+
 /// No name of a secret is longer.
 const LONGEST: usize = 64;
 

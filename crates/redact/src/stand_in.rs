@@ -1,6 +1,7 @@
 //! What stands in the place of a secret.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 /// What is shown where a pseudonym would say no more.
 const MASK: &str = "***";
@@ -83,6 +84,27 @@ pub(crate) fn is_stand_in(value: &[u8]) -> bool {
     value == MASK.as_bytes() || value.strip_prefix(PREFIX.as_bytes()).is_some_and(of_pseudonym)
 }
 
+/// Where pseudonyms of secrets stand in these octets, in order. Those of addresses look like
+/// addresses, and are not found.
+pub fn stand_ins(octets: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + find(&octets[from..], PREFIX.as_bytes())?;
+            let end = at + PREFIX.len() + CHARACTERS;
+            if octets.get(at..end).is_some_and(is_stand_in) {
+                from = end;
+                return Some(at..end);
+            }
+            from = at + 1;
+        }
+    })
+}
+
+fn find(octets: &[u8], what: &[u8]) -> Option<usize> {
+    octets.windows(what.len()).position(|window| window == what)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +118,18 @@ mod tests {
         assert_eq!(one.token(b"x").len(), one.token(&[0; 999]).len());
         assert!(is_stand_in(one.token(b"x").as_bytes()) && is_stand_in(b"***"));
         assert!(!is_stand_in(b"redacted-by-hand"));
+    }
+
+    #[test]
+    fn pseudonyms_are_found_wherever_they_stand() {
+        let found = |text: &'static str| -> Vec<&str> {
+            stand_ins(text.as_bytes()).map(|place| &text[place]).collect()
+        };
+        assert_eq!(
+            found("?a=redacted-abcdefghij&b=redacted-redacted-234567abcdx"),
+            ["redacted-abcdefghij", "redacted-234567abcd"]
+        );
+        assert!(found("redacted-by-hand redacted-abc").is_empty() && found("").is_empty());
     }
 
     #[test]
