@@ -128,8 +128,8 @@ async fn what_cannot_be_reached_is_a_502_that_says_why() {
     for (url, status, why) in [
         ("http://console.invalid/", 502, "console.invalid is not known"),
         (&format!("http://{nobody}/"), 502, "refused the connection"),
-        (&format!("http://{own}/"), 508, "leads back to this proxy"),
-        (&format!("http://localhost:{}/", own.port()), 508, "leads back to this proxy"),
+        (&format!("https://{own}/"), 508, "leads back to this proxy"),
+        (&format!("https://localhost:{}/", own.port()), 508, "leads back to this proxy"),
     ] {
         let request = format!("GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = speak(own, request).await;
