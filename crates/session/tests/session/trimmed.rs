@@ -122,3 +122,21 @@ fn a_check_that_somebody_left_in_is_still_a_check() {
     let Some(Err(problem)) = flows.first() else { panic!("{flows:?}") };
     assert!(problem.contains("remove the crc"), "{problem}");
 }
+
+#[test]
+fn no_changed_octet_makes_the_reader_panic_or_go_on_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, log) = trimmed(folder.path(), TEXT.as_bytes());
+    for at in 0..log.len() {
+        for octet in [b'\n', b'"', b'}', b'0', 0xff] {
+            let mut edited = log.clone().into_bytes();
+            edited[at] = octet;
+            fs::write(dir.join("log-000001.jsonl"), edited).unwrap();
+            for flow in Session::open(&dir).unwrap().flows() {
+                if let Err(problem) = flow {
+                    assert!((1..=5).contains(&problem.line), "{at}: {problem}");
+                }
+            }
+        }
+    }
+}
