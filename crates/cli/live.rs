@@ -186,7 +186,7 @@ impl Drawing {
         if !self.shown.fits(&done.flow, &client) {
             return String::new();
         }
-        let flow = self.redactor.flow(&done.flow);
+        let flow = self.redactor.row(&done.flow);
         Line { flow: &flow, client: &client, numbered: false }.draw(look, &self.zone)
     }
 

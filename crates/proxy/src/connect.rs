@@ -104,12 +104,12 @@ pub(crate) async fn run(
     };
     if establish(&mut flow, &mut writer).await.is_err() {
         let failure = Failure::new(Side::Client, "the client was gone before the tunnel stood");
-        flow.finish(State::AbortedByClient, Some(failure));
+        flow.close(State::AbortedByClient, Some(failure));
         return;
     }
     let Some((client, early)) = reunite(reader, writer) else {
         let failure = Failure::new(Side::Here, "the halves of the client's connection do not fit");
-        flow.finish(State::Refused, Some(failure));
+        flow.close(State::Refused, Some(failure));
         return;
     };
     way.open(flow, client, early, server).await;
@@ -347,7 +347,7 @@ impl Way {
         let action = self.tell(&flow, &seen);
         if action == TlsAction::Block {
             let cause = "TLS is refused here for the name that was asked for inside the tunnel";
-            flow.finish(State::Refused, Some(Failure::new(Side::Here, cause)));
+            flow.close(State::Refused, Some(Failure::new(Side::Here, cause)));
             return;
         }
         if let (TlsAction::Intercept, First::Hello(hello)) = (action, seen)
@@ -367,7 +367,7 @@ impl Way {
             let client = self.inlet.client.address.ip().to_canonical();
             let cause = "the TLS of this client cannot be opened here; its row in the log says why";
             self.inlet.shared.tested.tell(client, Outcome::Failed(cause.to_owned()));
-            flow.finish(State::Refused, Some(Failure::new(Side::Here, cause)));
+            flow.close(State::Refused, Some(Failure::new(Side::Here, cause)));
             return;
         }
         let server = match server {
@@ -394,7 +394,7 @@ impl Way {
                 Some(server)
             }
             Err(error) => {
-                flow.finish(State::UpstreamError, Some(error.failure()));
+                flow.close(State::UpstreamError, Some(error.failure()));
                 None
             }
         }

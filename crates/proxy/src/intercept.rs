@@ -97,16 +97,16 @@ pub(crate) async fn run(
             shared.tls.learned.forget(address, &opening.target.host);
             let alpn = Alpn::offered(&hello.facts.alpn);
             Box::pin(serve(opening, flow.id(), server_name, alpn, tls)).await;
-            flow.finish(State::Complete, None);
+            flow.close(State::Complete, None);
         }
         Ok(None) => {
             flow.log.note("TLS was opened, and nothing was asked for");
-            flow.finish(State::Complete, None);
+            flow.close(State::Complete, None);
         }
         Err(not) => {
             flow.log.tell(Happening::Became(Kind::TlsFailure));
             let cause = learn(&opening, not);
-            flow.finish(State::AbortedByClient, Some(Failure::new(Side::Client, cause)));
+            flow.close(State::AbortedByClient, Some(Failure::new(Side::Client, cause)));
         }
     }
 }

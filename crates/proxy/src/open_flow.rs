@@ -128,7 +128,8 @@ impl OpenFlow {
         self.log.shared.settings.deadlines.idle_tunnel
     }
 
-    /// Ends the flow; what it returns resolves once the end is written, or patience is over.
+    /// Ends the flow, with a client that waits for that; what it returns resolves once the end is
+    /// written, or patience is over.
     pub(crate) fn finish(&mut self, state: State, failure: Option<Failure>) -> Written {
         let (sender, receiver) = oneshot::channel();
         self.end(
@@ -140,6 +141,11 @@ impl OpenFlow {
             })),
         );
         Written { receiver, shared: Arc::clone(&self.log.shared) }
+    }
+
+    /// Ends the flow. Nobody waits for that to be written, so it is no reason to write at once.
+    pub(crate) fn close(&mut self, state: State, failure: Option<Failure>) {
+        self.end(state, failure, None);
     }
 
     fn end(

@@ -93,7 +93,7 @@ pub(crate) fn finish(flow: &mut OpenFlow, counts: &Counts, result: Result<(), Br
     flow.request.count(counts.up.load(Ordering::Relaxed));
     flow.response.count(counts.down.load(Ordering::Relaxed));
     let (state, failure) = result.map_or_else(Broken::explain, |()| (State::Complete, None));
-    flow.finish(state, failure);
+    flow.close(state, failure);
 }
 
 /// Octets that went each way.

@@ -220,7 +220,8 @@ impl Interceptor {
     pub fn legacy_acceptor(&self, name: &Host) -> Result<LegacyAcceptor, TlsError> {
         let copied = self.copied.get(name);
         let names = copied.as_ref().map(|copied| &*copied.names);
-        self.legacy.acceptor(&self.authority, &self.keys, name, names)
+        let key_log = &self.base()?.key_log;
+        self.legacy.acceptor(&self.authority, &self.keys, name, names, key_log)
     }
 
     fn make(&self, wanted: &Wanted) -> Result<Ready, TlsError> {

@@ -6,7 +6,7 @@
 //! behind it what OpenSSL 3.6 asks for as `legacy` sets it up. It is the same in a build that has
 //! no OpenSSL: what is missing there is told, and not another rule.
 
-use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider};
+use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, DEFAULT_KX_GROUPS};
 use rustls::{ProtocolVersion, SupportedCipherSuite};
 
 use crate::hello::{ClientHello, extension};
@@ -111,9 +111,10 @@ impl ClientHello {
 
     fn shares_group(&self) -> bool {
         let version = self.version();
-        let ours = default_provider().kx_groups;
         self.groups.iter().flatten().any(|&group| {
-            ours.iter().any(|one| u16::from(one.name()) == group && one.usable_for_version(version))
+            DEFAULT_KX_GROUPS
+                .iter()
+                .any(|one| u16::from(one.name()) == group && one.usable_for_version(version))
         })
     }
 

@@ -204,7 +204,8 @@ impl Trust {
             return Ok(Some(connector.clone()));
         }
         let verifier = Arc::clone(&server.verifier);
-        let connector = LegacyConnector::new(verifier, server.identity.as_ref(), alpn)?;
+        let identity = server.identity.as_ref();
+        let connector = LegacyConnector::new(verifier, identity, alpn, &self.base.key_log)?;
         Ok(Some(ready.get_or_init(|| connector).clone()))
     }
 

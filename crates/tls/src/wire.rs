@@ -54,6 +54,14 @@ pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]).collect()
 }
 
+/// And back; `None` where it is no hex.
+#[cfg(feature = "legacy-tls")]
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let octet = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    rest.is_empty().then(|| pairs.iter().map(octet).collect())?
+}
+
 /// The 16-bit numbers of a list; an odd octet at its end makes it no list.
 pub(crate) fn numbers(list: &[u8]) -> Option<Vec<u16>> {
     let (pairs, rest) = list.as_chunks::<2>();

@@ -2,13 +2,14 @@
 //! hosts that were named for it, and believed as every other server is.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use consoletap_flow::{State, version_name};
 use consoletap_simulator::{LegacyServer, LegacyVersion};
 use consoletap_tls::TrustSettings;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rustls::KeyLog;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -89,6 +90,37 @@ async fn old_servers_are_spoken_to_where_they_are_named() {
         // The client got TLS of today.
         assert_eq!(flows[0].server_hello.as_ref().unwrap().version, 0x0304);
     }
+}
+
+/// Remembers secrets.
+#[derive(Debug, Default)]
+struct Secrets(Mutex<Vec<(String, usize, usize)>>);
+
+impl KeyLog for Secrets {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let logged = (label.to_owned(), client_random.len(), secret.len());
+        self.0.lock().unwrap().push(logged);
+    }
+}
+
+#[tokio::test]
+async fn the_secrets_of_old_connections_are_logged_too() {
+    let service = Service::new();
+    let (certificate, key) = rsa(&service);
+    let server =
+        LegacyServer::new(LegacyVersion::Tls10, "AES128-SHA", &certificate, &key, None).unwrap();
+    let origin = serve(server).await;
+    let secrets = Arc::new(Secrets::default());
+    let key_log = Arc::clone(&secrets);
+    let proxy = before(origin.address, |wanted| {
+        wanted.trust = TrustSettings { key_log: Some(key_log), ..allowing(&service) };
+    })
+    .await;
+    let (status, answer, _) = ask(proxy).await;
+    assert_eq!(status, 200, "{answer}");
+    // Of RSA key exchange there is a line of an older kind, too: eight octets of what was encrypted.
+    let wanted = [("RSA".to_owned(), 8, 48), ("CLIENT_RANDOM".to_owned(), 32, 48)];
+    assert_eq!(*secrets.0.lock().unwrap(), wanted);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use consoletap_flow::{Host, ServerHelloFacts};
+use rustls::KeyLog;
 use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,6 +33,7 @@ impl Contexts {
         _keys: &LeafKeys,
         _host: &Host,
         _names: Option<&UpstreamNames>,
+        _key_log: &Arc<dyn KeyLog>,
     ) -> Result<LegacyAcceptor, TlsError> {
         Err(TlsError::NoLegacy)
     }
@@ -64,6 +66,7 @@ impl LegacyConnector {
         _verifier: Arc<dyn ServerCertVerifier>,
         _identity: Option<&Identity>,
         _alpn: Alpn,
+        _key_log: &Arc<dyn KeyLog>,
     ) -> Result<Self, TlsError> {
         Err(TlsError::NoLegacyUpstream)
     }

@@ -12,11 +12,12 @@ use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
+use rustls::KeyLog;
 use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::openssl::{LegacyStream, explain, load_providers};
+use super::openssl::{LegacyStream, explain, load_providers, log_secrets};
 use super::suites::{cipher_list, group_list, signature_list};
 use crate::client_certificate::Identity;
 use crate::intercept::Alpn;
@@ -40,8 +41,9 @@ impl LegacyConnector {
         verifier: Arc<dyn ServerCertVerifier>,
         identity: Option<&Identity>,
         alpn: Alpn,
+        key_log: &Arc<dyn KeyLog>,
     ) -> Result<Self, TlsError> {
-        match context(identity, alpn) {
+        match context(identity, alpn, key_log) {
             Ok(context) => Ok(Self { context, verifier }),
             Err(error) => Err(TlsError::Legacy(error.to_string())),
         }
@@ -81,9 +83,14 @@ impl LegacyConnector {
     }
 }
 
-fn context(identity: Option<&Identity>, alpn: Alpn) -> Result<SslContext, ErrorStack> {
+fn context(
+    identity: Option<&Identity>,
+    alpn: Alpn,
+    key_log: &Arc<dyn KeyLog>,
+) -> Result<SslContext, ErrorStack> {
     load_providers()?;
     let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
+    log_secrets(&mut context, key_log);
     // A server of its time may know nothing of RFC 5746; it is no older danger than the rest.
     context.set_options(
         SslOptions::ALL

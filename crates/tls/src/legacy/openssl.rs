@@ -4,7 +4,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use openssl::ssl::{
 };
 use openssl::x509::X509;
 use quick_cache::sync::Cache;
-use rustls::AlertDescription;
+use rustls::{AlertDescription, KeyLog};
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -29,6 +29,7 @@ use crate::intercept::FRESH;
 use crate::leaf::{LeafKey, LeafKeys};
 use crate::provider::TlsError;
 use crate::upstream_names::UpstreamNames;
+use crate::wire::unhex;
 
 /// How many hosts are kept ready.
 const HOSTS: usize = 256;
@@ -56,9 +57,10 @@ impl Contexts {
         keys: &LeafKeys,
         host: &Host,
         names: Option<&UpstreamNames>,
+        key_log: &Arc<dyn KeyLog>,
     ) -> Result<LegacyAcceptor, TlsError> {
         let make = || {
-            let acceptor = LegacyAcceptor::new(authority, keys, host, names)?;
+            let acceptor = LegacyAcceptor::new(authority, keys, host, names, key_log)?;
             Ok::<_, TlsError>(Ready { acceptor, made: Instant::now() })
         };
         let ready = self.0.get_or_insert_with(host, make)?;
@@ -86,11 +88,14 @@ impl LegacyAcceptor {
         keys: &LeafKeys,
         host: &Host,
         names: Option<&UpstreamNames>,
+        key_log: &Arc<dyn KeyLog>,
     ) -> Result<Self, TlsError> {
         let leaf = keys.mint(authority, host, names, LeafKey::Rsa)?;
         let key = keys.pkcs8(LeafKey::Rsa)?;
         let chain: Vec<&[u8]> = leaf.cert.iter().map(|one| &**one).collect();
-        context(&chain, &key).map(Self).map_err(|error| TlsError::Legacy(error.to_string()))
+        context(&chain, &key, key_log)
+            .map(Self)
+            .map_err(|error| TlsError::Legacy(error.to_string()))
     }
 
     /// Opens the connection. The octets of the hello must come out of `stream` once more.
@@ -112,9 +117,14 @@ impl LegacyAcceptor {
     }
 }
 
-fn context(chain: &[&[u8]], key: &[u8]) -> Result<SslContext, ErrorStack> {
+fn context(
+    chain: &[&[u8]],
+    key: &[u8],
+    key_log: &Arc<dyn KeyLog>,
+) -> Result<SslContext, ErrorStack> {
     load_providers()?;
     let mut context = SslContextBuilder::new(SslMethod::tls_server())?;
+    log_secrets(&mut context, key_log);
     // Among them: no empty records before those with CBC, at which old clients stumble. Servers
     // of their time sent none either.
     context.set_options(SslOptions::ALL | SslOptions::NO_COMPRESSION);
@@ -138,6 +148,22 @@ fn context(chain: &[&[u8]], key: &[u8]) -> Result<SslContext, ErrorStack> {
         select_next_proto(b"\x08http/1.1", offered).ok_or(AlpnError::NOACK)
     });
     Ok(context.build())
+}
+
+/// OpenSSL tells a line of the file as it is to be.
+pub(super) fn log_secrets(context: &mut SslContextBuilder, key_log: &Arc<dyn KeyLog>) {
+    if !key_log.will_log("CLIENT_RANDOM") {
+        return;
+    }
+    let key_log = Arc::clone(key_log);
+    context.set_keylog_callback(move |_, line| {
+        let mut words = line.split(' ');
+        let (label, random, secret) = (words.next(), words.next(), words.next());
+        let octets = |hex: Option<&str>| hex.and_then(unhex);
+        if let (Some(label), Some(random), Some(secret)) = (label, octets(random), octets(secret)) {
+            key_log.log(label, &random, &secret);
+        }
+    });
 }
 
 /// RC4 lives in the provider `legacy`. Once one is loaded by name, OpenSSL does not load `default`
