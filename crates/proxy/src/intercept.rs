@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Side, State};
-use consoletap_tls::{Alpn, ClientHello, Interceptor, LeafKey, Refusal, Stack};
+use consoletap_tls::{Alpn, ClientHello, Interceptor, LeafKey, Refusal, Stack, TlsError};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -190,7 +190,7 @@ async fn shake_hands(
 
 async fn accept(
     answerer: Answerer,
-    interceptor: &Interceptor,
+    interceptor: &Arc<Interceptor>,
     client: Prefixed,
     hello: &ClientHello,
     server_name: &Host,
@@ -198,12 +198,33 @@ async fn accept(
     let key = match answerer {
         Answerer::Rustls(key) => key,
         Answerer::Legacy => {
-            let acceptor = interceptor.legacy_acceptor(server_name).map_err(io::Error::other)?;
+            let acceptor = match interceptor.legacy_acceptor_at_once(server_name) {
+                Some(acceptor) => acceptor,
+                None => {
+                    let (interceptor, name) = (Arc::clone(interceptor), server_name.clone());
+                    aside(move || interceptor.legacy_acceptor(&name)).await?
+                }
+            };
             return Ok(acceptor.accept(client).await?.into());
         }
     };
-    let config = interceptor.answer(server_name, key, hello).map_err(io::Error::other)?;
+    let config = match interceptor.answer_at_once(server_name, key, hello) {
+        Some(config) => config,
+        None => {
+            let (interceptor, name) = (Arc::clone(interceptor), server_name.clone());
+            let hello = hello.clone();
+            aside(move || interceptor.answer(&name, key, &hello)).await?
+        }
+    };
     Ok(tokio_rustls::TlsAcceptor::from(config).accept(client).await?.into())
+}
+
+/// Makes a certificate on a thread that nobody else waits for: signing with RSA takes its time.
+async fn aside<T: Send + 'static>(
+    make: impl FnOnce() -> Result<T, TlsError> + Send + 'static,
+) -> io::Result<T> {
+    let made = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)?;
+    made.map_err(io::Error::other)
 }
 
 /// What the row says of a connection that only OpenSSL could open.

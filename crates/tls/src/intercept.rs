@@ -169,7 +169,9 @@ impl Interceptor {
         self.legacy.forget(host);
     }
 
-    /// The configuration that answers this hello for `name`.
+    /// The configuration that answers this hello for `name`. Where there was none yet a certificate is
+    /// made, which with an RSA key takes longer than a task may hold its thread: see
+    /// [`answer_at_once`](Self::answer_at_once).
     ///
     /// # Errors
     /// When no certificate can be made.
@@ -180,12 +182,20 @@ impl Interceptor {
         hello: &ClientHello,
     ) -> Result<Arc<ServerConfig>, TlsError> {
         let config = self.server_config(name, key, Alpn::offered(&hello.facts.alpn))?;
-        if !hello.prefers_chacha() {
-            return Ok(config);
-        }
-        let mut own_order = (*config).clone();
-        own_order.ignore_client_order = false;
-        Ok(Arc::new(own_order))
+        Ok(in_its_order(config, hello))
+    }
+
+    /// The same where nothing has to be made for it.
+    #[must_use]
+    pub fn answer_at_once(
+        &self,
+        name: &Host,
+        key: LeafKey,
+        hello: &ClientHello,
+    ) -> Option<Arc<ServerConfig>> {
+        let alpn = Alpn::offered(&hello.facts.alpn);
+        let ready = self.ready.get(&Wanted { host: name.clone(), key, alpn })?;
+        (ready.made.elapsed() < FRESH).then(|| in_its_order(ready.config, hello))
     }
 
     /// The configuration that answers for `name`: the same `Arc` for every connection to it.
@@ -207,6 +217,12 @@ impl Interceptor {
         let renewed = self.make(&wanted)?;
         self.ready.insert(wanted, renewed.clone());
         Ok(renewed.config)
+    }
+
+    /// What [`legacy_acceptor`](Self::legacy_acceptor) gives, where nothing has to be made for it.
+    #[must_use]
+    pub fn legacy_acceptor_at_once(&self, name: &Host) -> Option<LegacyAcceptor> {
+        self.legacy.ready(name)
     }
 
     /// What answers for `name` towards a console that rustls cannot speak to ([`Stack::Legacy`]).
@@ -244,6 +260,16 @@ impl Interceptor {
         }
         Ok(self.base.get_or_init(|| base))
     }
+}
+
+/// A client that names ChaCha20 first gets what it wants most.
+fn in_its_order(config: Arc<ServerConfig>, hello: &ClientHello) -> Arc<ServerConfig> {
+    if !hello.prefers_chacha() {
+        return config;
+    }
+    let mut own_order = (*config).clone();
+    own_order.ignore_client_order = false;
+    Arc::new(own_order)
 }
 
 /// Tickets are shared by all hosts, so that a console resumes; rustls compares the names.

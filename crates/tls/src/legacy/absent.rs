@@ -39,6 +39,11 @@ impl Contexts {
     }
 
     #[allow(clippy::unused_self, reason = "the build with OpenSSL keeps acceptors here")]
+    pub(crate) fn ready(&self, _host: &Host) -> Option<LegacyAcceptor> {
+        None
+    }
+
+    #[allow(clippy::unused_self, reason = "the build with OpenSSL keeps acceptors here")]
     pub(crate) fn forget(&self, _host: &Host) {}
 }
 

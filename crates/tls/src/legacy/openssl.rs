@@ -72,6 +72,12 @@ impl Contexts {
         Ok(renewed.acceptor)
     }
 
+    /// The acceptor for a host, where there is one.
+    pub(crate) fn ready(&self, host: &Host) -> Option<LegacyAcceptor> {
+        let ready = self.0.get(host)?;
+        (ready.made.elapsed() < FRESH).then_some(ready.acceptor)
+    }
+
     /// The next one is made anew.
     pub(crate) fn forget(&self, host: &Host) {
         self.0.remove(host);
