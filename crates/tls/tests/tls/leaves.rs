@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use consoletap_flow::Host;
-use consoletap_tls::{Alpn, Authority, Interceptor, LeafKey, Peek, peek};
+use consoletap_tls::{Alpn, Authority, Interceptor, LeafKey, Peek, UpstreamNames, peek};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::version::{TLS12, TLS13};
@@ -309,6 +309,51 @@ fn strange_names_get_a_certificate_too() {
     let mut server = rustls::ServerConnection::new(config).unwrap();
     server.read_tls(&mut &of_rustls(&[&TLS13])[..]).unwrap();
     server.process_new_packets().unwrap();
+}
+
+/// Subject and alternative names of the leaf for `a.example` that copies from a certificate with these.
+fn copied(common_name: &str, names: &[&str]) -> (String, Vec<String>) {
+    let mut params = rcgen::CertificateParams::new(
+        names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>(),
+    )
+    .unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    let theirs = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let interceptor = interceptor();
+    let host: Host = "a.example".parse().unwrap();
+    // One that was made before is not kept.
+    interceptor.server_config(&host, LeafKey::Ecdsa, Alpn::Http1).unwrap();
+    assert!(!interceptor.has_names(&host));
+    interceptor.copy_names(&host, UpstreamNames::of(&[theirs.der().clone()]).unwrap());
+    assert!(interceptor.has_names(&host));
+    let der = shown(interceptor.server_config(&host, LeafKey::Ecdsa, Alpn::Http1).unwrap());
+    let facts = consoletap_tls::certificate_facts(&[der.into()]).unwrap();
+    (facts.subject, facts.names)
+}
+
+#[test]
+fn names_are_copied_and_the_one_that_was_asked_for_is_among_them() {
+    let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let (subject, all) = copied("Edge", &["*.example", "10.1.2.3", "fd00::7"]);
+    assert_eq!((&*subject, all), ("CN=Edge", names(&["*.example", "10.1.2.3", "fd00::7"])));
+    // Nobody checked that certificate.
+    let (_, all) = copied("Edge", &["other.test", "*.b.example", "*.a.example"]);
+    assert_eq!(all, names(&["other.test", "*.b.example", "*.a.example", "a.example"]));
+    // A common name holds 64 characters (RFC 5280 appendix A.1).
+    let (subject, all) = copied(&"x".repeat(65), &[]);
+    assert_eq!((&*subject, all), ("CN=a.example", names(&["a.example"])));
+}
+
+#[test]
+fn a_thousand_names_are_not_copied() {
+    let many: Vec<String> = (0..1000).map(|number| format!("n{number}.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let (_, all) = copied("Many", &many);
+    // Of which a row tells a hundred; the one that was asked for comes behind them.
+    assert_eq!((all.len(), &*all[99]), (100, "n99.test"));
+    assert_eq!(UpstreamNames::of(&[vec![0x30, 0x03, 1].into()]), None);
+    assert_eq!(UpstreamNames::of(&[]), None);
 }
 
 proptest! {
