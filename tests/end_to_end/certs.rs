@@ -111,7 +111,15 @@ async fn the_page_is_there_for_curl_and_tests_itself() {
 #[tokio::test]
 async fn a_build_without_old_tls_says_so() {
     let home = Home::new();
-    let ended = home.run(&["--legacy-tls", "*.example", "--port", "0", "--no-session"]).await;
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.stderr.contains("--features legacy-tls"), "{}", ended.stderr);
+    for option in ["legacy-tls", "legacy-upstream"] {
+        let typed = [&format!("--{option}"), "*.example", "--port", "0", "--no-session"];
+        let file = home.write("settings.toml", format!("{option} = [\"*.example\"]\n"));
+        let written = ["--config", &file, "--port", "0", "--no-session"];
+        for args in [typed, written] {
+            let ended = home.run(&args).await;
+            assert_eq!(ended.code, Some(2), "{ended:?}");
+            assert!(ended.stderr.contains(&format!("{option}: this build")), "{}", ended.stderr);
+            assert!(ended.stderr.contains("--features legacy-tls"), "{}", ended.stderr);
+        }
+    }
 }

@@ -72,6 +72,33 @@ async fn secrets_are_written_only_when_asked_for_and_that_is_said() {
     }
 }
 
+/// Asked for on the command line and in the settings file, for all hosts or for some.
+#[tokio::test]
+async fn names_of_servers_are_copied_where_that_is_asked_for() {
+    if !super::clients::have_curl() {
+        return;
+    }
+    for (setting, copied) in [
+        ("copy-upstream-names = true", true),
+        ("copy-upstream-names = [\"*.playstation.net\"]", true),
+        ("copy-upstream-names = [\"*.example\"]", false),
+    ] {
+        let (home, world) = (Home::new(), World::start().await.unwrap());
+        let file = home.write("settings.toml", setting);
+        let start = home.tap().trusted_world(&world).arg("--intercept-all");
+        let tap = start.arg("--config").arg(&file).start().await;
+        let args =
+            ["--http1.1", "--cacert", &home.text("certs/ca.pem"), &format!("https://{HOST}/")];
+        assert_eq!(super::clients::curl(&home, &tap, &args).await.code, 0);
+        assert_eq!(tap.stop().await.code, Some(0));
+        let flows = home.flows();
+        assert!(flows[0].intercepted && flows[0].notes.is_empty(), "{:?}", flows[0].notes);
+        // The server was asked for its certificate in the tunnel, or else for the first request.
+        let shown = [&flows[0], &flows[1]].map(|flow| flow.certificate.is_some());
+        assert_eq!(shown, [copied, !copied], "{setting}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_certificate_that_cannot_be_read_is_told_at_the_start() {
     let home = Home::new();
