@@ -208,7 +208,8 @@ async fn accept(
             return Ok(acceptor.accept(client).await?.into());
         }
     };
-    let config = match interceptor.answer_at_once(server_name, key, hello) {
+    let ready = interceptor.answer_at_once(server_name, key, hello).map_err(io::Error::other)?;
+    let config = match ready {
         Some(config) => config,
         None => {
             let (interceptor, name) = (Arc::clone(interceptor), server_name.clone());

@@ -170,7 +170,7 @@ impl Interceptor {
     }
 
     /// The configuration that answers this hello for `name`. Where there was none yet a certificate is
-    /// made, which with an RSA key takes longer than a task may hold its thread: see
+    /// made, and where RSA signs it that takes longer than a task may hold its thread: see
     /// [`answer_at_once`](Self::answer_at_once).
     ///
     /// # Errors
@@ -185,17 +185,23 @@ impl Interceptor {
         Ok(in_its_order(config, hello))
     }
 
-    /// The same where nothing has to be made for it.
-    #[must_use]
+    /// The same where RSA signs nothing for it; else `None`.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
     pub fn answer_at_once(
         &self,
         name: &Host,
         key: LeafKey,
         hello: &ClientHello,
-    ) -> Option<Arc<ServerConfig>> {
+    ) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+        if key == LeafKey::Ecdsa && !self.authority.signs_leaves_with_rsa() {
+            return self.answer(name, key, hello).map(Some);
+        }
         let alpn = Alpn::offered(&hello.facts.alpn);
-        let ready = self.ready.get(&Wanted { host: name.clone(), key, alpn })?;
-        (ready.made.elapsed() < FRESH).then(|| in_its_order(ready.config, hello))
+        let ready = self.ready.get(&Wanted { host: name.clone(), key, alpn });
+        let ready = ready.filter(|ready| ready.made.elapsed() < FRESH);
+        Ok(ready.map(|ready| in_its_order(ready.config, hello)))
     }
 
     /// The configuration that answers for `name`: the same `Arc` for every connection to it.

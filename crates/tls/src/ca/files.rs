@@ -127,10 +127,10 @@ impl Files {
             });
         }
         let validity = since.timestamp()..until.timestamp();
-        let may_have_intermediate =
-            key.is_compatible(&PKCS_RSA_SHA256) && takes_another(&certificate);
+        let is_rsa = key.is_compatible(&PKCS_RSA_SHA256);
+        let takes_another = takes_another(&certificate);
         let issuer = Issuer::from_ca_cert_der(der, key)?;
-        Ok(Authority { pem: first(text), validity, may_have_intermediate, chain, issuer })
+        Ok(Authority { pem: first(text), validity, is_rsa, takes_another, chain, issuer })
     }
 
     fn usual_repair(&self) -> &'static str {
