@@ -60,6 +60,7 @@ async fn play(args: DemoArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
         },
         recorder: recording.recorder(),
         seen: Some(recording.seen()),
+        origin: None,
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(Proxy::new(listener, wire, parts).run(async {

@@ -91,6 +91,7 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
         tls,
         recorder: recording.recorder(),
         seen: Some(recording.seen()),
+        origin: None,
     };
     let watch = Watch::start(settings.rules.clone(), rules, Arc::clone(printer));
     let stop = stop(signals, reader_gone, Arc::clone(printer));

@@ -24,6 +24,7 @@ use crate::exchange::{self, Inlet};
 use crate::http1::{Framing, Reader, Writer, request_framing};
 use crate::intercept::{self, Answerer};
 use crate::open_flow::{OpenFlow, now};
+use crate::origin::ForTunnel;
 use crate::page::{self, Outcome};
 use crate::policy::{self, Connection, Obstacles, Wish};
 use crate::serve::LocalAnswer;
@@ -83,7 +84,19 @@ pub(crate) async fn run(
         tokio::time::sleep(delay.what).await;
     }
     let rule = wish_of_a_rule(&flow, &decision);
-    let way = Way { inlet, target, user_agent, classification, place, rule };
+    let stood_in = shared.origin.as_ref().filter(|_| !page::is_ours(&target.host));
+    let stood_in = match stood_in.map(|origin| origin.tunnel(&target)) {
+        Some(ForTunnel::Refuse { status, why }) => {
+            let page = LocalAnswer::page(status, &why, false);
+            let mut answer = Answer::http1(&mut writer, head.version, false);
+            let failure = Failure::new(Side::Here, why);
+            exchange::say(&mut flow, &mut answer, &page, State::Refused, failure).await;
+            return linger(reader, writer).await;
+        }
+        Some(ForTunnel::Open) => true,
+        Some(ForTunnel::Live) | None => false,
+    };
+    let way = Way { inlet, target, user_agent, classification, place, rule, stood_in };
     let wish = way.wish(None);
     if let Some(Wish { action: TlsAction::Block, by }) = wish {
         flow.log.tell(Happening::Policy(Box::new(blocked(&by))));
@@ -230,6 +243,8 @@ struct Way {
     place: Option<OwnedSemaphorePermit>,
     /// What a rule wants, whatever the settings say.
     rule: Option<Wish>,
+    /// Whether what is inside is answered without its server.
+    stood_in: bool,
 }
 
 /// What the first octets are.
@@ -250,7 +265,7 @@ impl Way {
         flow: &mut OpenFlow,
         to_be_opened: bool,
     ) -> Result<Option<TcpStream>, DialError> {
-        if self.is_ours() {
+        if self.is_ours() || self.stood_in {
             return Ok(None);
         }
         let upstreams = &self.inlet.shared.upstreams;
@@ -292,7 +307,16 @@ impl Way {
             return Some(Wish { action: TlsAction::Intercept, by });
         }
         let rule = self.rule.clone();
-        rule.or_else(|| policy::wish(&self.inlet.shared.settings.tls, &self.connection(sni)))
+        let wish =
+            rule.or_else(|| policy::wish(&self.inlet.shared.settings.tls, &self.connection(sni)));
+        match wish {
+            Some(Wish { action: TlsAction::Block, .. }) => wish,
+            _ if self.stood_in => {
+                let by = "a recorded session stands in for the server".to_owned();
+                Some(Wish { action: TlsAction::Intercept, by })
+            }
+            wish => wish,
+        }
     }
 
     /// Decides, with the hello where there is one.
@@ -304,7 +328,9 @@ impl Way {
         let shared = &self.inlet.shared;
         let client = self.inlet.client.address.ip();
         let entry = self.classification.entry.as_ref();
-        let pinned = entry.filter(|id| shared.catalog.entry(id).is_some_and(|entry| entry.pinned));
+        // Who asks for what was recorded is no console with a list of its own, or refuses once more.
+        let pinned = entry.filter(|_| !self.stood_in);
+        let pinned = pinned.filter(|id| shared.catalog.entry(id).is_some_and(|entry| entry.pinned));
         let unsupported = match hello.map(ClientHello::stack) {
             Some(Stack::Rustls(_)) => None,
             Some(Stack::Legacy(why)) => policy::without_legacy(
@@ -324,7 +350,7 @@ impl Way {
                 .tls
                 .learned
                 .refuses(client, &self.target.host, now())
-                .filter(|_| !self.is_ours()),
+                .filter(|_| !self.is_ours() && !self.stood_in),
             unsupported,
         };
         policy::decide(Some(wish), &self.target.host, shared.settings.tls.force, &against)

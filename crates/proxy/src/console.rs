@@ -37,6 +37,15 @@ pub(crate) enum RequestBody<'a> {
         /// Closed when the client resets the stream.
         answer: mpsc::Sender<BodyPart>,
     },
+    /// One of which the beginning was looked at already; it comes again.
+    Held {
+        /// What was looked at.
+        beginning: Bytes,
+        /// The trailers, where they were come to.
+        trailers: Option<Headers>,
+        /// What is still to come.
+        rest: Box<Self>,
+    },
 }
 
 impl RequestBody<'_> {
@@ -45,6 +54,9 @@ impl RequestBody<'_> {
         match self {
             Self::Http1 { body, .. } => body.is_done(),
             Self::Http2 { incoming, .. } => hyper::body::Body::is_end_stream(incoming),
+            Self::Held { beginning, trailers, rest } => {
+                beginning.is_empty() && trailers.is_none() && rest.is_done()
+            }
         }
     }
 
@@ -53,6 +65,9 @@ impl RequestBody<'_> {
         match self {
             Self::Http1 { body, .. } => body.remaining(),
             Self::Http2 { incoming, .. } => hyper::body::Body::size_hint(incoming).exact(),
+            Self::Held { beginning, rest, .. } => {
+                rest.expected().map(|rest| rest.saturating_add(beginning.len() as u64))
+            }
         }
     }
 
@@ -61,6 +76,17 @@ impl RequestBody<'_> {
         match self {
             Self::Http1 { reader, body } => body.next(reader).await,
             Self::Http2 { incoming, .. } => http2::next_frame(incoming).await,
+            Self::Held { beginning, .. } if !beginning.is_empty() => {
+                Ok(Some(Frame::Data(std::mem::take(beginning))))
+            }
+            Self::Held { trailers: Some(fields), .. } => {
+                let fields = std::mem::take(fields);
+                if let Self::Held { trailers, .. } = self {
+                    *trailers = None;
+                }
+                Ok(Some(Frame::Trailers(fields)))
+            }
+            Self::Held { rest, .. } => Box::pin(rest.next()).await,
         }
     }
 
@@ -69,6 +95,7 @@ impl RequestBody<'_> {
     pub(crate) async fn gone(&mut self, moved: &AtomicU64) {
         match self {
             Self::Http2 { answer, .. } => answer.closed().await,
+            Self::Held { rest, .. } => Box::pin(rest.gone(moved)).await,
             Self::Http1 { reader, .. } => {
                 // What comes now is the next request: it can wait, and so can we.
                 if !reader.buffered().is_empty() {

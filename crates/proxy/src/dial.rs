@@ -11,6 +11,7 @@ use consoletap_flow::{Authority, Failure, Host, Side, Timings};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
+use crate::origin::Origin;
 use crate::settings::Settings;
 
 /// How long an answer of the resolver is used again. It does not tell how long it is good for.
@@ -39,6 +40,8 @@ pub(crate) enum DialError {
         "{0} is this machine or its link, where clients from the network may not go (--resolve allows it by name)"
     )]
     Forbidden(Host),
+    #[error("{0} is not connected to: a recorded session stands in for all servers")]
+    StoodIn(Host),
     #[error("{0}")]
     Tls(String),
 }
@@ -51,7 +54,7 @@ impl DialError {
             | Self::Refused { .. }
             | Self::Unreachable { .. }
             | Self::Tls(_) => 502,
-            Self::Timeout { .. } => 504,
+            Self::Timeout { .. } | Self::StoodIn(_) => 504,
             Self::Loop(_) => 508,
             Self::Forbidden(_) => 403,
         }
@@ -59,7 +62,7 @@ impl DialError {
 
     pub(crate) fn failure(&self) -> Failure {
         let side = match self {
-            Self::Loop(_) | Self::Forbidden(_) => Side::Here,
+            Self::Loop(_) | Self::Forbidden(_) | Self::StoodIn(_) => Side::Here,
             _ => Side::Upstream,
         };
         Failure::new(side, self.to_string())
@@ -67,14 +70,15 @@ impl DialError {
 
     /// Whether it was us who did not want to.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Loop(_) | Self::Forbidden(_))
+        matches!(self, Self::Loop(_) | Self::Forbidden(_) | Self::StoodIn(_))
     }
 }
 
 /// Connects, with a memory for names.
-#[derive(Debug)]
 pub(crate) struct Dialer {
     settings: Arc<Settings>,
+    /// Who stands in for servers, and may not want any to be asked.
+    origin: Option<Arc<dyn Origin>>,
     /// Where we listen ourselves.
     listen: SocketAddr,
     names: Mutex<HashMap<Host, Known>>,
@@ -87,8 +91,12 @@ struct Known {
 }
 
 impl Dialer {
-    pub(crate) fn new(settings: Arc<Settings>, listen: SocketAddr) -> Self {
-        Self { settings, listen, names: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        listen: SocketAddr,
+        origin: Option<Arc<dyn Origin>>,
+    ) -> Self {
+        Self { settings, origin, listen, names: Mutex::new(HashMap::new()) }
     }
 
     /// Connects to where this authority is, for this client.
@@ -99,6 +107,9 @@ impl Dialer {
         timings: &mut Timings,
     ) -> Result<TcpStream, DialError> {
         let host = &target.host;
+        if self.origin.as_ref().is_some_and(|origin| !origin.may_dial(target)) {
+            return Err(DialError::StoodIn(host.clone()));
+        }
         let redirect = self.settings.redirect(host);
         let (place, port) = match redirect {
             Some(redirect) => (&redirect.address, redirect.port.unwrap_or(target.port)),
@@ -245,7 +256,7 @@ mod tests {
     use super::*;
 
     fn dialer(listen: &str) -> Dialer {
-        Dialer::new(Arc::new(Settings::default()), listen.parse().unwrap())
+        Dialer::new(Arc::new(Settings::default()), listen.parse().unwrap(), None)
     }
 
     fn check(dialer: &Dialer, address: &str, client: &str) -> Option<u16> {

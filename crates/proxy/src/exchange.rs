@@ -8,6 +8,7 @@ mod own;
 mod refusal;
 mod relay;
 mod request;
+mod stand_in;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,9 +136,17 @@ async fn serve(
     let bodiless = source.is_done();
     // With a body, nobody could tell where it ends and the other protocol begins.
     let upgrade = headers::upgrade(&request.head).filter(|_| bodiless);
+    let fields = request.fields(inlet, upgrade.as_deref(), &flow.log);
+    if let Some(origin) = &inlet.shared.origin {
+        let asking =
+            stand_in::ask(origin, inlet, &request, &fields, &mut flow, source, &mut answer);
+        match Box::pin(asking).await {
+            Ok(after) => return after,
+            Err(not_answered) => source = not_answered,
+        }
+    }
     let key = request::key(inlet, &request, upgrade.is_some());
     request::note_what_differs(inlet, &request, &key, &flow);
-    let fields = request.fields(inlet, upgrade.as_deref(), &flow.log);
     let repeatable = request.is_idempotent() && bodiless;
     flow.request.expect(source.expected());
 

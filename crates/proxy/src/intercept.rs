@@ -129,6 +129,7 @@ async fn copy_names(
     let shared = Arc::clone(&opening.inlet.shared);
     let Some(interceptor) = &shared.tls.interceptor else { return };
     if page::is_ours(&opening.target.host)
+        || shared.origin.is_some()
         || !shared.settings.tls.copies_names(server_name)
         || interceptor.has_names(server_name)
     {

@@ -18,6 +18,7 @@
 //!       ├─ headers.rs    what a proxy must do to fields
 //!       ├─ upstream.rs, dial.rs  connections to servers
 //!       ├─ exchange/local.rs, serve.rs  answers from here: rules and files
+//!       ├─ exchange/stand_in.rs, origin.rs  answers of something that stands in for servers
 //!       ├─ rewrite.rs    bodies that a rule changes
 //!       ├─ shape.rs      what rules do to octets on their way
 //!       ├─ upgrade.rs    what follows a 101
@@ -39,6 +40,7 @@ mod http1;
 mod http2;
 mod intercept;
 mod open_flow;
+mod origin;
 mod page;
 mod policy;
 mod proxy;
@@ -55,9 +57,11 @@ mod upgrade;
 mod upstream;
 
 pub use accept::{BindError, Listener};
+pub use origin::{Answering, Asked, ForTunnel, OpenBody, Origin, Reply, StandIn, StoredBody};
 pub use page::Seen;
 pub use policy::{InvalidPick, TlsPick, TlsPolicy};
 pub use proxy::{Parts, Proxy, TlsParts};
+pub use serve::Coverage;
 pub use settings::{DEFAULT_LISTEN, Deadlines, InvalidRedirect, Keep, Limits, Redirect, Settings};
 
 /// Doors for the targets in `fuzz/`; there in fuzz builds only, and in tests so that they keep

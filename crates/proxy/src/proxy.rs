@@ -11,6 +11,7 @@ use consoletap_rules::RuleBook;
 use consoletap_tls::{Interceptor, Learned, Trust};
 
 use crate::accept::{self, Listener};
+use crate::origin::Origin;
 use crate::page::Seen;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub recorder: Arc<dyn Recorder>,
     /// Who remembers what was seen of a client, for the page that it can look at.
     pub seen: Option<Arc<dyn Seen>>,
+    /// Who answers in the place of servers; mostly nobody.
+    pub origin: Option<Arc<dyn Origin>>,
 }
 
 /// The TLS of a proxy.

@@ -1,16 +1,20 @@
 //! Answers that come from here, whatever they are for: a page that says why something was not
 //! served, a text of a rule, a file. All of them have one shape: a head, and where its body is.
 
+mod coverage;
 mod file;
 mod media;
 mod selection;
+mod stored;
 
 use bytes::Bytes;
 use consoletap_flow::{Headers, ResponseHead, Version};
 
 use crate::headers;
+pub use coverage::Coverage;
 pub(crate) use file::{FileBody, FileChanged, LocalContent, OpenError, Part, open, respond};
 pub(crate) use selection::{Representation, Selected, select};
+pub(crate) use stored::{NotThere, Piece, Pieces, answer};
 
 /// An answer that comes from here.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(crate) enum LocalBody {
     Octets(Bytes),
     /// In a file, or in parts of one.
     File(FileBody),
+    /// In bodies that a stand-in stored.
+    Pieces(Pieces),
 }
 
 impl LocalBody {
@@ -38,6 +44,7 @@ impl LocalBody {
             Self::None => 0,
             Self::Octets(octets) => octets.len() as u64,
             Self::File(file) => file.len(),
+            Self::Pieces(pieces) => pieces.length,
         }
     }
 }

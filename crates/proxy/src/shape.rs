@@ -69,6 +69,17 @@ impl Shape {
         })
     }
 
+    /// The same, no faster than this many octets a second.
+    pub(crate) fn no_faster(shape: Option<Box<Self>>, rate: Option<u64>) -> Option<Box<Self>> {
+        let Some(rate) = rate else { return shape };
+        let mut shape = shape.unwrap_or_else(|| {
+            Box::new(Self { pace: None, fault: None, passed: 0, hits: Vec::new() })
+        });
+        let rate = shape.pace.as_ref().map_or(rate, |pace| pace.rate.min(rate));
+        shape.pace = Some(Pace::new(rate.max(1)));
+        Some(shape)
+    }
+
     /// What becomes of the next `count` octets, at least one.
     pub(crate) fn step(&mut self, count: usize) -> Step {
         let mut go = self.pace.as_ref().map_or(count, |pace| count.min(pace.piece()));

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dial::Dialer;
 use crate::headers::Pseudonym;
+use crate::origin::Origin;
 use crate::page::{Seen, Tested};
 use crate::proxy::{Parts, TlsParts};
 use crate::settings::Settings;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<dyn Recorder>,
     /// Who remembers what was seen of a client.
     pub(crate) seen: Option<Arc<dyn Seen>>,
+    /// Who stands in for servers.
+    pub(crate) origin: Option<Arc<dyn Origin>>,
     /// How the tests of the page ended.
     pub(crate) tested: Tested,
     pub(crate) upstreams: Upstreams,
@@ -51,7 +54,7 @@ impl Shared {
     /// From the parts of a proxy that listens there.
     pub(crate) fn new(settings: Settings, parts: Parts, listen: SocketAddr) -> Self {
         let settings = Arc::new(settings);
-        let dialer = Dialer::new(Arc::clone(&settings), listen);
+        let dialer = Dialer::new(Arc::clone(&settings), listen, parts.origin.clone());
         let deadlines = settings.deadlines;
         let trust = Arc::clone(&parts.tls.trust);
         let upstreams = Upstreams::new(dialer, trust, deadlines.handshake, deadlines.idle_upstream);
@@ -71,6 +74,7 @@ impl Shared {
             tls: parts.tls,
             recorder: parts.recorder,
             seen: parts.seen,
+            origin: parts.origin,
             tested: Tested::default(),
             upstreams,
             tasks: TaskTracker::new(),

@@ -253,7 +253,7 @@ impl Body<'_> {
     }
 }
 
-fn sha256(octets: &[u8]) -> Digest {
+pub(crate) fn sha256(octets: &[u8]) -> Digest {
     let mut hash = [0; 32];
     let computed = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
     // SHA-256 has 32 octets; `zip` cannot panic on another length.

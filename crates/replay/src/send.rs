@@ -218,6 +218,7 @@ fn proxy(listener: Listener, settings: &SendSettings, wire: &Arc<Wire>) -> Proxy
         },
         recorder: wire.recorder(),
         seen: None,
+        origin: None,
     };
     Proxy::new(listener, proxy, parts)
 }

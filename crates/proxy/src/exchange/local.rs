@@ -38,12 +38,7 @@ pub(super) async fn act(
     if let Some(delay) = decision.delay() {
         let did = format!("waited {} ms", delay.what.as_millis());
         flow.log.rule(delay.hit(Effect::Noted, did));
-        let nothing_moves = AtomicU64::new(0);
-        let gone = tokio::select! {
-            () = tokio::time::sleep(delay.what) => false,
-            () = source.gone(&nothing_moves) => true,
-        };
-        if gone {
+        if !waited(delay.what, source).await {
             return Some(refusal::broken(request, flow, source, answer, Gone.into()).await);
         }
     }
@@ -64,6 +59,15 @@ pub(super) async fn act(
         Err(note) => flow.log.note(note),
     }
     None
+}
+
+/// Waits so long; whether the client is still there then.
+pub(super) async fn waited(time: Duration, source: &mut RequestBody<'_>) -> bool {
+    let nothing_moves = AtomicU64::new(0);
+    tokio::select! {
+        () = tokio::time::sleep(time) => true,
+        () = source.gone(&nothing_moves) => false,
+    }
 }
 
 /// Answers as a rule wants it; `None` where its file is not there and the net has it.
@@ -109,7 +113,7 @@ async fn from_here(
         },
     };
     flow.log.rule(hit);
-    Some(answer_with(inlet, request, flow, source, answer, local).await)
+    Some(answer_with(inlet, request, flow, source, answer, local, None).await)
 }
 
 async fn block_with(
@@ -149,17 +153,18 @@ async fn open(file: LocalFile) -> Result<Arc<serve::LocalContent>, (OpenError, b
 
 /// Answers a request from here, and takes its body in at the same time; the flow ends with both.
 ///
-/// The answer does not wait for the body: the network test of a PS4 wants it before (public servers
+/// `rate`: no more octets of it a second. The answer does not wait for the body: the network test of a PS4 wants it before (public servers
 /// for it answer its POST before they read), and no rule looks at what is sent.
-async fn answer_with(
+pub(super) async fn answer_with(
     inlet: &Inlet,
     request: &Request<'_>,
     flow: &mut OpenFlow,
     source: &mut RequestBody<'_>,
     answer: &mut Answer<'_>,
     local: LocalAnswer,
+    rate: Option<u64>,
 ) -> After {
-    let ended = match both_ways(inlet, request, flow, source, answer, local).await {
+    let ended = match both_ways(inlet, request, flow, source, answer, local, rate).await {
         Ok(ended) => ended,
         Err(ending) => return refusal::broken(request, flow, source, answer, ending).await,
     };
@@ -183,6 +188,7 @@ async fn both_ways(
     source: &mut RequestBody<'_>,
     answer: &mut Answer<'_>,
     local: LocalAnswer,
+    down: Option<u64>,
 ) -> Result<bool, Ending> {
     let LocalAnswer { mut head, body } = local;
     let acted = request.decision.edit_answer(&mut head.headers, &request.context(inlet));
@@ -203,7 +209,7 @@ async fn both_ways(
         taken: &progress.taken,
         sent: &progress.sent,
         idle,
-        shape: Shape::of(&request.decision),
+        shape: Shape::no_faster(Shape::of(&request.decision), down),
     };
     let request_tap = &mut flow.request;
     let mut client_side = pin!(async {

@@ -1,18 +1,21 @@
 //! Where the octets of an answer go: through what rules do to them, to the client, past the tap.
 
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consoletap_flow::Headers;
+use consoletap_flow::{Digest, Headers};
 use tokio::time::timeout;
 
 use crate::console::Answer;
 use crate::exchange::relay::Ending;
 use crate::http1::Framing;
 use crate::open_flow::FlowLog;
-use crate::serve::{FileBody, FileChanged, LocalBody, LocalContent, Part};
+use crate::origin::{OpenBody, Origin};
+use crate::serve::{FileBody, FileChanged, LocalBody, LocalContent, Part, Piece, Pieces};
 use crate::shape::{Shape, Step};
 use crate::tap::Tap;
 
@@ -123,6 +126,7 @@ impl Outlet<'_, '_> {
             LocalBody::Octets(octets) if octets.is_empty() => Ok(()),
             LocalBody::Octets(octets) => self.send(octets, true).await,
             LocalBody::File(file) => self.file(file).await,
+            LocalBody::Pieces(pieces) => self.pieces(pieces).await,
         }
     }
 
@@ -152,11 +156,35 @@ impl Outlet<'_, '_> {
         Ok(())
     }
 
+    /// Sends stored bodies, each opened when its turn comes: there may be thousands.
+    async fn pieces(&mut self, body: Pieces) -> Result<(), Ending> {
+        let Pieces { origin, pieces, missing, .. } = body;
+        let count = pieces.len();
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let last = index + 1 == count && missing.is_none();
+            match Opened::of(&origin, piece).await? {
+                Opened::Octets(octets) => self.send(octets, last).await?,
+                Opened::File(content, range) => {
+                    let tail = if last { TAIL.min(range.end - range.start) } else { 0 };
+                    self.slice(&content, range.start..range.end - tail).await?;
+                    if tail > 0 {
+                        let octets = read(&content, range.end - tail, tail).await?;
+                        self.send(octets, true).await?;
+                    }
+                }
+            }
+        }
+        match missing {
+            Some(missing) => Err(Ending::Broken(missing)),
+            None => Ok(()),
+        }
+    }
+
     /// Sends a part of a file, through the kernel alone where that can be.
     async fn slice(
         &mut self,
         content: &Arc<LocalContent>,
-        range: std::ops::Range<u64>,
+        range: Range<u64>,
     ) -> Result<(), Ending> {
         let mut at = range.start;
         let whole = self.tap.wants_all(range.end - range.start);
@@ -209,6 +237,60 @@ impl Outlet<'_, '_> {
     }
 }
 
+/// A piece that was opened.
+pub(super) enum Opened {
+    Octets(Bytes),
+    File(Arc<LocalContent>, Range<u64>),
+}
+
+impl Opened {
+    pub(super) async fn of(origin: &Arc<dyn Origin>, piece: Piece) -> Result<Self, Ending> {
+        let (body, range) = match piece {
+            Piece::Octets(octets) => return Ok(Self::Octets(octets)),
+            Piece::Stored { body, range } => (body, range),
+        };
+        let origin = Arc::clone(origin);
+        let opening = tokio::task::spawn_blocking(move || Self::open(&*origin, &body, range));
+        opening
+            .await
+            .map_err(|_| stopped())?
+            .map_err(|error| Ending::Broken(format!("the stored body cannot be read: {error}")))
+    }
+
+    fn open(origin: &dyn Origin, body: &Digest, range: Range<u64>) -> io::Result<Self> {
+        let shorter = || {
+            let what = format!("{body} is shorter than the session says");
+            io::Error::new(io::ErrorKind::UnexpectedEof, what)
+        };
+        match origin.open_body(body)? {
+            OpenBody::File { file, name } => {
+                let content = LocalContent::of(file, name)?;
+                if content.len() < range.end {
+                    return Err(shorter());
+                }
+                Ok(Self::File(Arc::new(content), range))
+            }
+            OpenBody::Octets(octets) => {
+                let [start, end] = [range.start, range.end].map(usize::try_from);
+                let within = start.ok().zip(end.ok()).filter(|&(_, end)| end <= octets.len());
+                within
+                    .map(|(start, end)| Self::Octets(octets.slice(start..end)))
+                    .ok_or_else(shorter)
+            }
+        }
+    }
+
+    /// All of its octets, which are few.
+    pub(super) async fn octets(self) -> Result<Bytes, Ending> {
+        match self {
+            Self::Octets(octets) => Ok(octets),
+            Self::File(content, range) => {
+                read(&content, range.start, range.end - range.start).await
+            }
+        }
+    }
+}
+
 fn broken(error: FileChanged) -> Ending {
     Ending::Broken(error.to_string())
 }
@@ -238,7 +320,7 @@ async fn read(content: &Arc<LocalContent>, at: u64, count: u64) -> Result<Bytes,
 #[cfg(target_os = "linux")]
 fn is_at_hand(content: &LocalContent, at: u64) -> bool {
     let mut octet = [0];
-    let mut buffers = [std::io::IoSliceMut::new(&mut octet)];
+    let mut buffers = [io::IoSliceMut::new(&mut octet)];
     let flags = rustix::io::ReadWriteFlags::NOWAIT;
     rustix::io::preadv2(content.file(), &mut buffers, at, flags) != Err(rustix::io::Errno::AGAIN)
 }

@@ -69,7 +69,7 @@ pub(crate) async fn put(page: &LocalAnswer, answer: &mut Answer<'_>) -> Result<(
             answer.data(octets.clone(), true).await
         }
         // A page is never a file.
-        LocalBody::None | LocalBody::File(_) => {
+        LocalBody::None | LocalBody::File(_) | LocalBody::Pieces(_) => {
             answer.head(head.status, &head.reason, fields, Framing::Empty)
         }
     }

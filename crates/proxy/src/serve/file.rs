@@ -182,6 +182,17 @@ impl Stamp {
 }
 
 impl LocalContent {
+    /// A file that a stand-in opened.
+    pub(crate) fn of(file: File, name: String) -> io::Result<Self> {
+        let stamp = Stamp::of(&file.metadata()?);
+        Ok(Self { file, name, stamp, etag: String::new(), media_type: String::new() })
+    }
+
+    /// How long it was when it was opened, in octets.
+    pub(crate) fn len(&self) -> u64 {
+        self.stamp.length
+    }
+
     /// What a request gets of this file.
     pub(crate) fn answer(
         self: &Arc<Self>,
@@ -319,7 +330,8 @@ pub(crate) fn respond(
 
 /// A rule may have said it already.
 fn say_type(fields: &mut Headers, media_type: &str) {
-    if !fields.contains("content-type") {
+    // What a server sent without a type has none here, either.
+    if !media_type.is_empty() && !fields.contains("content-type") {
         headers::push(fields, "Content-Type", media_type);
     }
 }
@@ -341,9 +353,11 @@ fn multipart(parts: &[Range<u64>], length: u64, media_type: &str, boundary: &str
     let mut before = "";
     for part in parts {
         let range = content_range(part, length);
-        let head = format!(
-            "{before}--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {range}\r\n\r\n"
-        );
+        let media_type = match media_type {
+            "" => String::new(),
+            media_type => format!("Content-Type: {media_type}\r\n"),
+        };
+        let head = format!("{before}--{boundary}\r\n{media_type}Content-Range: {range}\r\n\r\n");
         body.push(Part::Octets(head.into()));
         body.push(Part::Slice(part.clone()));
         before = "\r\n";

@@ -97,6 +97,7 @@ impl Tested {
             },
             recorder: memory.clone(),
             seen: Some(memory.clone()),
+            origin: None,
         };
         let proxy = Proxy::new(listener, wanted.settings, parts);
         let address = proxy.local_addr();

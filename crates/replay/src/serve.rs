@@ -1,0 +1,376 @@
+//! A session that stands in for servers: what a proxy asks before it connects to anybody.
+
+mod bodies;
+mod file;
+mod index;
+mod keys;
+mod log;
+mod near_miss;
+mod recorded;
+mod request_body;
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use consoletap_catalog::Catalog;
+use consoletap_flow::{Authority, Digest, Flow, FlowId};
+use consoletap_proxy::{Answering, Asked, ForTunnel, OpenBody, Origin, Reply, StandIn, StoredBody};
+use consoletap_session::{OpenError, ReadProblem, Session};
+use thiserror::Error;
+
+use crate::serve::bodies::Bodies;
+use crate::serve::index::{Found, Index, NotFound, Tunnelled};
+use crate::serve::keys::Question;
+use crate::serve::recorded::Recorded;
+use crate::serve::request_body::{READ_AT_MOST, RequestBody};
+
+pub use keys::{InvalidMatchKeys, MatchKeys};
+pub use log::{Ask, Served};
+
+/// What happens when a request comes more often than it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeat {
+    /// It gets the last answer again.
+    #[default]
+    Last,
+    /// It gets the first answer, and so on.
+    Again,
+    /// It gets none.
+    Never,
+}
+
+/// What a session is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It is all there is: nobody is connected to.
+    #[default]
+    Replay,
+    /// What is not in it goes to its server.
+    Missing,
+    /// Everything goes to its server.
+    Forward,
+}
+
+/// How fast answers come.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Timing {
+    /// At once.
+    #[default]
+    AtOnce,
+    /// With this many times the waits that were recorded: 1 is as it was.
+    Recorded(f64),
+}
+
+/// How a session is served.
+pub struct ReplaySettings {
+    /// What is known of console traffic.
+    pub catalog: Arc<Catalog>,
+    /// What must be the same for an answer to fit.
+    pub keys: MatchKeys,
+    /// What happens when a request comes again.
+    pub repeat: Repeat,
+    /// What it is good for.
+    pub mode: Mode,
+    /// How fast answers come.
+    pub timing: Timing,
+    /// The status of what has no answer.
+    pub unmatched: u16,
+    /// So many of the requests that came are remembered, the newest; see [`Replay::asked`].
+    pub remember: usize,
+}
+
+impl ReplaySettings {
+    /// Everything as it is mostly wanted.
+    #[must_use]
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self {
+            catalog,
+            keys: MatchKeys::default(),
+            repeat: Repeat::default(),
+            mode: Mode::default(),
+            timing: Timing::default(),
+            unmatched: 504,
+            remember: 0,
+        }
+    }
+}
+
+/// Why a session cannot be served.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// There is none, or in a format that is not known.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A session that was edited by hand has a mistake.
+    #[error(transparent)]
+    Edited(ReadProblem),
+    /// Nothing in it was answered.
+    #[error("there is no request with an answer in {0}, so that nothing can be replayed")]
+    Empty(String),
+}
+
+/// A session that stands in for servers. Give it to a proxy as its origin.
+pub struct Replay {
+    settings: ReplaySettings,
+    bodies: Arc<Bodies>,
+    index: RwLock<Index>,
+    problems: Vec<ReadProblem>,
+    asked: log::Log,
+    dials: AtomicU64,
+}
+
+impl Replay {
+    /// Reads what a session can answer. It is only read, so that others may serve it, too.
+    ///
+    /// # Errors
+    /// When there is no session, one in a format that is not known here, one that was edited wrongly,
+    /// or one without an answer, unless what is missing is forwarded.
+    pub fn open(directory: &Path, settings: ReplaySettings) -> Result<Self, ReplayError> {
+        let session = Session::open(directory)?;
+        let (mut index, mut problems) = (Index::default(), Vec::new());
+        for flow in session.flows() {
+            match flow {
+                Ok(flow) => index.add(flow, &session, &settings.catalog, &settings.keys),
+                Err(problem) if session.about().trimmed => {
+                    return Err(ReplayError::Edited(problem));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if index.len() == 0 && settings.mode == Mode::Replay {
+            return Err(ReplayError::Empty(directory.display().to_string()));
+        }
+        Ok(Self {
+            asked: log::Log::new(settings.remember),
+            settings,
+            bodies: Arc::new(Bodies::new(session)),
+            index: RwLock::new(index),
+            problems,
+            dials: AtomicU64::new(0),
+        })
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        self.bodies.session()
+    }
+
+    /// How many recorded exchanges can be answered from.
+    #[must_use]
+    pub fn exchanges(&self) -> usize {
+        self.index().len()
+    }
+
+    /// Lines of the session that cannot be read. What they say is not answered.
+    #[must_use]
+    pub fn problems(&self) -> &[ReadProblem] {
+        &self.problems
+    }
+
+    /// The requests that came, in their order, and what became of each.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Ask> {
+        self.asked.all()
+    }
+
+    /// The recorded requests that nobody made so far: the number of the flow, method and URL.
+    #[must_use]
+    pub fn unused(&self) -> Vec<(FlowId, String)> {
+        self.index().unused().map(|one| (one.flow, one.line.to_string())).collect()
+    }
+
+    /// How many connections the proxy wanted to open and might not.
+    #[must_use]
+    pub fn refused_dials(&self) -> u64 {
+        self.dials.load(Ordering::Relaxed)
+    }
+
+    /// Takes in a flow that was added to the session, so that it can be answered from now on.
+    pub fn add(&self, flow: Flow) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.add(flow, self.bodies.session(), &self.settings.catalog, &self.settings.keys);
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of a request, without the octets of its answer.
+    fn look_up(&self, asked: &Asked<'_>) -> Result<Stored, Served> {
+        let Asked { method, url, headers, .. } = *asked;
+        let body =
+            if asked.whole { RequestBody::known(headers, asked.body) } else { RequestBody::Large };
+        let entry = self.settings.catalog.entry_of(asked.classification);
+        let question = Question { method, url, headers, body: &body };
+        let key = self.settings.keys.of(&question, entry);
+        let index = self.index();
+        match index.find(&key, method, headers, self.settings.repeat) {
+            Ok(Found::One(recorded)) => Ok(self.one(recorded, method)),
+            Ok(Found::File(recorded, version)) => {
+                let mut stand_in = self.stand_in(recorded);
+                stand_in.head.status = 200;
+                stand_in.head.reason = "OK".into();
+                stand_in.head.headers.remove("content-range");
+                stand_in.selects = true;
+                stand_in.body = StoredBody::Stored(Arc::clone(&version.coverage));
+                Ok(Stored { flow: recorded.flow, small: None, stand_in })
+            }
+            Err(why) => Err(Served::Unmatched(unmatched(asked, &why))),
+        }
+    }
+
+    fn one(&self, recorded: &Recorded, method: &str) -> Stored {
+        let mut stand_in = self.stand_in(recorded);
+        let mut small = None;
+        if !recorded.is_bodiless() {
+            let (kept, total) = (recorded.kept(), recorded.length());
+            let mut coverage = consoletap_proxy::Coverage::new(total);
+            match kept {
+                _ if total == 0 => stand_in.body = StoredBody::Octets(bytes::Bytes::new()),
+                Some(kept) if kept.length == total && bodies::is_small(total) => {
+                    small = (method != "HEAD").then_some(kept.body);
+                    coverage.add(0, kept.length, kept.body);
+                    stand_in.body = StoredBody::Stored(Arc::new(coverage));
+                }
+                kept => {
+                    if let Some(kept) = kept {
+                        coverage.add(0, kept.length, kept.body);
+                    }
+                    stand_in.body = StoredBody::Stored(Arc::new(coverage));
+                }
+            }
+        }
+        Stored { flow: recorded.flow, small, stand_in }
+    }
+
+    fn stand_in(&self, recorded: &Recorded) -> StandIn {
+        let (wait, receive) = match self.settings.timing {
+            Timing::AtOnce => (Duration::ZERO, Duration::ZERO),
+            Timing::Recorded(times) => {
+                (scaled(recorded.wait(), times), scaled(recorded.receive(), times))
+            }
+        };
+        StandIn {
+            head: recorded.response.clone(),
+            body: StoredBody::None,
+            selects: recorded.selects(),
+            missing: self.settings.unmatched,
+            wait,
+            receive,
+            notes: vec![format!("answered from flow {} of the session", recorded.flow)],
+        }
+    }
+
+    async fn reply(&self, asked: Asked<'_>) -> Reply {
+        if self.settings.mode == Mode::Forward {
+            self.asked.add(&asked, Served::Forwarded);
+            return Reply::Forward;
+        }
+        let (reply, served) = match self.look_up(&asked) {
+            Ok(Stored { flow, small: Some(name), mut stand_in }) => {
+                match self.bodies.small(name).await {
+                    Ok(octets) => {
+                        stand_in.body = StoredBody::Octets(octets);
+                        (Reply::Answer(Box::new(stand_in)), Served::Recorded(flow))
+                    }
+                    Err(error) => {
+                        let why = format!("the answer of flow {flow} cannot be read: {error}");
+                        self.refused(Served::Unmatched(why))
+                    }
+                }
+            }
+            Ok(Stored { flow, stand_in, .. }) => {
+                (Reply::Answer(Box::new(stand_in)), Served::Recorded(flow))
+            }
+            Err(_) if self.settings.mode == Mode::Missing => (Reply::Forward, Served::Forwarded),
+            Err(served) => self.refused(served),
+        };
+        self.asked.add(&asked, served);
+        reply
+    }
+
+    fn refused(&self, served: Served) -> (Reply, Served) {
+        let why = match &served {
+            Served::Unmatched(why) => why.clone(),
+            _ => String::new(),
+        };
+        (Reply::Refuse { status: self.settings.unmatched, why }, served)
+    }
+}
+
+/// An answer, but for the octets of a small body.
+struct Stored {
+    flow: FlowId,
+    small: Option<Digest>,
+    stand_in: StandIn,
+}
+
+/// So many times a recorded time; no console waits for an hour.
+fn scaled(time: Duration, times: f64) -> Duration {
+    let longest = Duration::from_secs(3600);
+    Duration::try_from_secs_f64(time.as_secs_f64() * times).unwrap_or(longest).min(longest)
+}
+
+/// Why there is no answer, for the client and for the row.
+fn unmatched(asked: &Asked<'_>, why: &NotFound) -> String {
+    let what = format!("{} {}", asked.method, near_miss::shown(asked.url));
+    match why {
+        NotFound::UsedUp(count) => {
+            format!("{what} was recorded {count} times, and all of its answers were given")
+        }
+        NotFound::Unfit(status) => {
+            format!("{what} was recorded, but its answers ({status}) do not fit what is asked now")
+        }
+        NotFound::Unknown(None) => format!("{what} was not recorded, and nothing like it"),
+        NotFound::Unknown(Some(nearest)) => format!("{what} was not recorded\n{nearest}"),
+    }
+}
+
+impl Origin for Replay {
+    fn body_wanted(&self) -> usize {
+        if self.settings.keys.reads_body() { READ_AT_MOST } else { 0 }
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>) -> Answering<'a> {
+        Box::pin(self.reply(asked))
+    }
+
+    fn tunnel(&self, to: &Authority) -> ForTunnel {
+        let replays = self.settings.mode == Mode::Replay;
+        match self.index().tunnelled(to) {
+            _ if self.settings.mode == Mode::Forward => ForTunnel::Live,
+            Tunnelled::Opened => ForTunnel::Open,
+            _ if !replays => ForTunnel::Live,
+            _ if !self.settings.keys.tells_servers_apart() => ForTunnel::Open,
+            Tunnelled::Blind => ForTunnel::Refuse {
+                status: self.settings.unmatched,
+                why: format!(
+                    "TLS to {to} was recorded as a tunnel that nobody opened, so that nothing of \
+                     its inside can be replayed. Record it again with --intercept {}",
+                    to.host
+                ),
+            },
+            Tunnelled::Never => ForTunnel::Refuse {
+                status: self.settings.unmatched,
+                why: format!("no tunnel to {to} was recorded, so that none can be replayed"),
+            },
+        }
+    }
+
+    fn may_dial(&self, _: &Authority) -> bool {
+        let may = self.settings.mode != Mode::Replay;
+        if !may {
+            self.dials.fetch_add(1, Ordering::Relaxed);
+        }
+        may
+    }
+
+    fn open_body(&self, body: &Digest) -> io::Result<OpenBody> {
+        self.bodies.open(body)
+    }
+}
