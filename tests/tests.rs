@@ -28,6 +28,7 @@ mod end_to_end {
     mod rules;
     mod rules_work;
     mod send;
+    mod serve;
     mod session;
     mod settings;
     mod stop;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use consoletap_catalog::Catalog;
-use consoletap_proxy::{Listener, Parts, Proxy, TlsParts};
+use consoletap_flow::Recorder;
+use consoletap_proxy::{Listener, Origin, Parts, Proxy, TlsParts};
 use consoletap_rules::{RuleBook, Rules};
 use consoletap_tls::{Interceptor, KeyLogFile, Learned, Trust, TrustSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -33,7 +34,36 @@ pub(crate) fn run(args: RunArgs, printer: &Arc<Printer>) -> anyhow::Result<ExitC
     let settings = Settings::read(args)?;
     trace(settings.views.verbose, printer);
     raise_descriptor_limit();
-    runtime()?.block_on(serve(settings, printer))
+    runtime()?.block_on(serve(settings, printer, None))
+}
+
+/// The same with a session that stands in for servers.
+pub(crate) fn run_with(
+    settings: Settings,
+    stand_in: Box<dyn StandIn>,
+    printer: &Arc<Printer>,
+) -> anyhow::Result<ExitCode> {
+    trace(settings.views.verbose, printer);
+    raise_descriptor_limit();
+    runtime()?.block_on(serve(settings, printer, Some(stand_in)))
+}
+
+/// What a run has that does not ask servers, or not for all.
+pub(crate) trait StandIn {
+    /// Who answers.
+    fn origin(&self) -> Arc<dyn Origin>;
+
+    /// Who keeps the flows, given who shows or keeps them in any run.
+    fn recorder(&mut self, usual: Arc<dyn Recorder>) -> anyhow::Result<Arc<dyn Recorder>>;
+
+    /// The number of the first flow, where it matters.
+    fn first_flow(&self) -> Option<u64>;
+
+    /// What a person should know before it begins.
+    fn greeting(&self) -> String;
+
+    /// At the end: what came of it, and whether all is well.
+    fn close(&mut self) -> (String, bool);
 }
 
 /// The most descriptors that are asked for; each is a line in a table of the kernel.
@@ -58,7 +88,11 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     builder.enable_all().build().context("cannot start the threads of the proxy")
 }
 
-async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<ExitCode> {
+async fn serve(
+    settings: Settings,
+    printer: &Arc<Printer>,
+    mut stand_in: Option<Box<dyn StandIn>>,
+) -> anyhow::Result<ExitCode> {
     let signals = Signals::listen().context("cannot listen for Ctrl-C")?;
     let listener = Listener::bind(settings.listen).await?;
     let listen = listener.local_addr();
@@ -82,22 +116,34 @@ async fn serve(settings: Settings, printer: &Arc<Printer>) -> anyhow::Result<Exi
         Arc::clone(printer),
         move || tell.notify_one(),
     )?;
-    printer.say(&greeting(&settings, &tls, &recording, listen, printer));
+    let recorder = match &mut stand_in {
+        Some(stand_in) => stand_in.recorder(recording.recorder())?,
+        None => recording.recorder(),
+    };
+    let first_flow = stand_in.as_ref().and_then(|stand_in| stand_in.first_flow());
+    let told = stand_in.as_ref().map(|stand_in| stand_in.greeting()).unwrap_or_default();
+    printer.say(&greeting(&settings, &tls, &recording, listen, &told, printer));
 
-    let wire = consoletap_proxy::Settings { first_flow: recording.first_flow(), ..settings.proxy };
+    let first_flow = first_flow.unwrap_or_else(|| recording.first_flow());
+    let wire = consoletap_proxy::Settings { first_flow, ..settings.proxy };
     let parts = Parts {
         catalog,
         rules: Arc::clone(&rules),
         tls,
-        recorder: recording.recorder(),
+        recorder,
         seen: Some(recording.seen()),
-        origin: None,
+        origin: stand_in.as_ref().map(|stand_in| stand_in.origin()),
     };
     let watch = Watch::start(settings.rules.clone(), rules, Arc::clone(printer));
     let stop = stop(signals, reader_gone, Arc::clone(printer));
     Proxy::new(listener, wire, parts).run(stop).await;
     drop(watch);
-    let whole = recording.close()?;
+    let (told, is_well) = match &mut stand_in {
+        Some(stand_in) => stand_in.close(),
+        None => (String::new(), true),
+    };
+    let whole = recording.close()? && is_well;
+    printer.say(&told);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -150,6 +196,7 @@ fn greeting(
     tls: &TlsParts,
     recording: &Recording,
     listen: std::net::SocketAddr,
+    told: &str,
     printer: &Printer,
 ) -> String {
     let mut text = banner::draw(listen, &banner::places(), &printer.look());
@@ -157,6 +204,7 @@ fn greeting(
         Some(directory) => text.push_str(&format!("Session: {}\n", directory.display())),
         None => text.push_str("No session is written.\n"),
     }
+    text.push_str(told);
     if !settings.rules.is_empty() {
         text.push_str(&format!("Rules: {}\n", settings.rules.join(", ")));
     }

@@ -199,7 +199,7 @@ fn settings(args: &Args, catalog: Arc<Catalog>) -> anyhow::Result<SendSettings> 
 }
 
 /// What is secret in the session, not to be printed.
-fn learned(session: &Session, catalog: Arc<Catalog>) -> Redactor {
+pub(super) fn learned(session: &Session, catalog: Arc<Catalog>) -> Redactor {
     let mut redactor = Redactor::masking(catalog);
     let mut lessons = Lessons::quick(session);
     session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));

@@ -7,7 +7,7 @@ use std::fmt;
 
 use consoletap_content::{End, decode, kind};
 use consoletap_documents::{Document, Field};
-use consoletap_flow::{Digest, Headers, ResponseHead};
+use consoletap_flow::{BodyCopy, BodySummary, Digest, Headers, ResponseHead};
 use consoletap_redact::stand_ins;
 use similar::{DiffOp, TextDiff};
 
@@ -209,6 +209,22 @@ fn bodies(recorded: &Reply<'_>, live: &Reply<'_>, found: &mut Comparison) {
             content(recorded.head, &before, &after, found);
         }
         (before, after) => beginnings(before, after, found),
+    }
+}
+
+impl<'a> Body<'a> {
+    /// What was kept of a body that just came.
+    pub(crate) fn copied(copy: Option<&'a BodyCopy>, summary: BodySummary) -> Self {
+        match copy {
+            Some(copy) if copy.whole => Self::Whole(Cow::Borrowed(&copy.octets)),
+            Some(copy) => Self::Beginning {
+                octets: Cow::Borrowed(&copy.octets),
+                length: Some(summary.bytes),
+                digest: summary.digest,
+            },
+            None if summary.bytes == 0 => Self::Whole(Cow::Borrowed(&[])),
+            None => Self::Unknown { length: summary.bytes },
+        }
     }
 }
 

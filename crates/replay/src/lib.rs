@@ -15,6 +15,6 @@ pub use send::{
     Order, Outcome, Places, SendError, SendSettings, Sent, Tally, Variable, Variables, send,
 };
 pub use serve::{
-    Ask, InvalidMatchKeys, MatchKeys, Mode, Repeat, Replay, ReplayError, ReplaySettings, Served,
-    Timing,
+    AddError, Additions, Ask, InvalidMatchKeys, MatchKeys, Mode, Repeat, Replay, ReplayError,
+    ReplaySettings, Seen, Served, Spied, Spy, Timing,
 };

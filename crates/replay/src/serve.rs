@@ -1,5 +1,6 @@
 //! A session that stands in for servers: what a proxy asks before it connects to anybody.
 
+mod additions;
 mod bodies;
 mod file;
 mod index;
@@ -8,27 +9,31 @@ mod log;
 mod near_miss;
 mod recorded;
 mod request_body;
+mod spy;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use consoletap_catalog::Catalog;
-use consoletap_flow::{Authority, Digest, Flow, FlowId};
+use consoletap_flow::{Authority, Digest, Flow, FlowId, ResponseHead};
 use consoletap_proxy::{Answering, Asked, ForTunnel, OpenBody, Origin, Reply, StandIn, StoredBody};
 use consoletap_session::{OpenError, ReadProblem, Session};
 use thiserror::Error;
 
 use crate::serve::bodies::Bodies;
 use crate::serve::index::{Found, Index, NotFound, Tunnelled};
-use crate::serve::keys::Question;
+use crate::serve::keys::{Question, RequestKey};
 use crate::serve::recorded::Recorded;
 use crate::serve::request_body::{READ_AT_MOST, RequestBody};
 
+pub use additions::{AddError, Additions};
 pub use keys::{InvalidMatchKeys, MatchKeys};
 pub use log::{Ask, Served};
+pub use spy::{Seen, Spied, Spy};
 
 /// What happens when a request comes more often than it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,8 +55,8 @@ pub enum Mode {
     Replay,
     /// What is not in it goes to its server.
     Missing,
-    /// Everything goes to its server.
-    Forward,
+    /// Everything goes to its server, and what was recorded is only compared with; see [`Spy`].
+    Spy,
 }
 
 /// How fast answers come.
@@ -121,6 +126,20 @@ pub struct Replay {
     problems: Vec<ReadProblem>,
     asked: log::Log,
     dials: AtomicU64,
+    /// Which flows went to their servers, for who records them.
+    forwarded: Mutex<HashMap<FlowId, bool>>,
+    /// What the answers are expected to be that servers give now.
+    expected: Mutex<HashMap<FlowId, Result<Expected, String>>>,
+}
+
+/// A recorded answer to compare with.
+#[derive(Debug)]
+struct Expected {
+    flow: FlowId,
+    head: ResponseHead,
+    kept: Option<recorded::KeptBody>,
+    length: u64,
+    digest: Option<Digest>,
 }
 
 impl Replay {
@@ -151,6 +170,8 @@ impl Replay {
             index: RwLock::new(index),
             problems,
             dials: AtomicU64::new(0),
+            forwarded: Mutex::default(),
+            expected: Mutex::default(),
         })
     }
 
@@ -196,19 +217,55 @@ impl Replay {
         index.add(flow, self.bodies.session(), &self.settings.catalog, &self.settings.keys);
     }
 
+    /// Whether a tunnel to this server can be answered from the session.
+    fn is_opened(&self, server: &Authority) -> bool {
+        self.index().tunnelled(server) == Tunnelled::Opened
+    }
+
+    /// Whether a flow went to its server, where that is known; with `last` it is forgotten.
+    fn was_forwarded(&self, flow: FlowId, last: bool) -> Option<bool> {
+        let mut forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if last { forwarded.remove(&flow) } else { forwarded.get(&flow).copied() }
+    }
+
+    /// What is expected of the answer of a flow.
+    fn expected(&self, flow: FlowId) -> Option<Result<Expected, String>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).remove(&flow)
+    }
+
     fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What becomes of a request, without the octets of its answer.
-    fn look_up(&self, asked: &Asked<'_>) -> Result<Stored, Served> {
+    fn key(&self, asked: &Asked<'_>) -> RequestKey {
         let Asked { method, url, headers, .. } = *asked;
         let body =
             if asked.whole { RequestBody::known(headers, asked.body) } else { RequestBody::Large };
         let entry = self.settings.catalog.entry_of(asked.classification);
         let question = Question { method, url, headers, body: &body };
-        let key = self.settings.keys.of(&question, entry);
-        let index = self.index();
+        self.settings.keys.of(&question, entry)
+    }
+
+    /// What a server is expected to answer.
+    fn expect(&self, asked: &Asked<'_>) -> Result<Expected, String> {
+        let (key, index) = (self.key(asked), self.index());
+        match index.find(&key, asked.method, asked.headers, self.settings.repeat) {
+            Ok(Found::One(recorded)) => Ok(Expected {
+                flow: recorded.flow,
+                head: recorded.response.clone(),
+                kept: recorded.kept(),
+                length: recorded.length(),
+                digest: recorded.digest(),
+            }),
+            Ok(Found::File(..)) => Err("it is a file that was fetched in slices".to_owned()),
+            Err(why) => Err(unmatched(asked, &why)),
+        }
+    }
+
+    /// What becomes of a request, without the octets of its answer.
+    fn look_up(&self, asked: &Asked<'_>) -> Result<Stored, Served> {
+        let Asked { method, headers, .. } = *asked;
+        let (key, index) = (self.key(asked), self.index());
         match index.find(&key, method, headers, self.settings.repeat) {
             Ok(Found::One(recorded)) => Ok(self.one(recorded, method)),
             Ok(Found::File(recorded, version)) => {
@@ -267,7 +324,10 @@ impl Replay {
     }
 
     async fn reply(&self, asked: Asked<'_>) -> Reply {
-        if self.settings.mode == Mode::Forward {
+        if self.settings.mode == Mode::Spy {
+            let expected = self.expect(&asked);
+            let mut all = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(asked.flow, expected);
             self.asked.add(&asked, Served::Forwarded);
             return Reply::Forward;
         }
@@ -290,6 +350,10 @@ impl Replay {
             Err(_) if self.settings.mode == Mode::Missing => (Reply::Forward, Served::Forwarded),
             Err(served) => self.refused(served),
         };
+        if self.settings.mode == Mode::Missing {
+            let mut forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+            forwarded.insert(asked.flow, served == Served::Forwarded);
+        }
         self.asked.add(&asked, served);
         reply
     }
@@ -343,7 +407,7 @@ impl Origin for Replay {
     fn tunnel(&self, to: &Authority) -> ForTunnel {
         let replays = self.settings.mode == Mode::Replay;
         match self.index().tunnelled(to) {
-            _ if self.settings.mode == Mode::Forward => ForTunnel::Live,
+            _ if self.settings.mode == Mode::Spy => ForTunnel::Live,
             Tunnelled::Opened => ForTunnel::Open,
             _ if !replays => ForTunnel::Live,
             _ if !self.settings.keys.tells_servers_apart() => ForTunnel::Open,

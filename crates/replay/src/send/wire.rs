@@ -1,6 +1,5 @@
 //! Carries requests to the proxy of this process, and hears from it what was answered.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -110,16 +109,6 @@ impl Got {
     /// The answer's body.
     pub(super) fn body(&self) -> Body<'_> {
         let summary = self.captured.flow.finished.as_ref().map(|end| end.response_body);
-        let summary = summary.unwrap_or_default();
-        match &self.captured.response {
-            Some(copy) if copy.whole => Body::Whole(Cow::Borrowed(&copy.octets)),
-            Some(copy) => Body::Beginning {
-                octets: Cow::Borrowed(&copy.octets),
-                length: Some(summary.bytes),
-                digest: summary.digest,
-            },
-            None if summary.bytes == 0 => Body::Whole(Cow::Borrowed(&[])),
-            None => Body::Unknown { length: summary.bytes },
-        }
+        Body::copied(self.captured.response.as_ref(), summary.unwrap_or_default())
     }
 }

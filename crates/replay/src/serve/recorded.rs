@@ -85,6 +85,11 @@ impl Recorded {
         }
     }
 
+    /// The hash of the whole body, where it is known.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.body.digest
+    }
+
     /// How long the whole body is: what came where all of it did, else what was announced.
     pub(crate) fn length(&self) -> u64 {
         let announced = self.response.headers.text("content-length");

@@ -1,0 +1,154 @@
+//! `replay serve`: the binary answers from a session, adds to one, and compares with one.
+
+use std::path::Path;
+
+use consoletap_simulator::{Act, RawOrigin};
+use insta::assert_snapshot;
+
+use super::clients::{curl, have_curl, speak};
+use super::fixtures::fixture;
+use super::harness::{Home, Tap};
+
+/// `replay serve` on a free port.
+async fn serve(home: &Home, session: &Path, args: &[&str]) -> Tap {
+    let mut command = home.program(env!("CARGO_BIN_EXE_consoletap"));
+    command.args(["replay", "serve"]).arg(session);
+    command.args(["--listen-host", "127.0.0.1", "--port", "0", "--json"]);
+    command.arg("--certs").arg(home.path("certs")).args(args);
+    home.spawn(command).await
+}
+
+fn answer(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn get(path: &str) -> String {
+    format!(
+        "GET http://game.example{path} HTTP/1.1\r\nHost: game.example\r\nConnection: close\r\n\r\n"
+    )
+}
+
+/// Servers that answer one request after the other.
+async fn origin(answers: &[&str]) -> RawOrigin {
+    let script = |body: &&str| vec![Act::ReadHead, Act::Send(answer(body).into())];
+    RawOrigin::play_in_turn(answers.iter().map(script).collect()).await.unwrap()
+}
+
+/// A session with these paths and answers.
+async fn record(home: &Home, exchanges: &[(&str, &str)]) {
+    let bodies: Vec<&str> = exchanges.iter().map(|(_, body)| *body).collect();
+    let server = origin(&bodies).await;
+    let tap = home.tap().args(["--resolve", &format!("*={}", server.address())]).start().await;
+    for (path, body) in exchanges {
+        assert!(speak(tap.address(), &get(path)).await.ends_with(body));
+    }
+    tap.stop().await;
+}
+
+#[tokio::test]
+async fn curl_gets_from_a_fixture_what_the_console_got() {
+    if !have_curl() {
+        return;
+    }
+    let home = Home::new();
+    let tap = serve(&home, &fixture("ps4"), &[]).await;
+    let url = "http://fus01.ps4.update.playstation.net/update/ps4/list/us/ps4-updatelist.xml";
+    let got = curl(&home, &tap, &[url]).await;
+    assert_eq!((got.status, got.body.len()), (200, 849), "{got:?}");
+    let part = curl(&home, &tap, &["--range", "0-9", url]).await;
+    assert_eq!((part.status, part.text().as_str()), (206, "<?xml vers"));
+    let old = curl(&home, &tap, &["--http1.0", "--head", url]).await;
+    assert_eq!((old.status, old.field("content-length")), (200, Some("849")));
+    let blind = curl(&home, &tap, &["https://fswitch.dl.playstation.net/"]).await;
+    assert!(blind.code != 0 && blind.heads.contains("504"), "{blind:?}");
+    let ended = tap.stop().await;
+    assert!(ended.stderr.contains("with answers; nobody is connected to"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("No session is written."), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_sent_on_once_and_added() {
+    let home = Home::new();
+    record(&home, &[("/known", "recorded")]).await;
+    let server = origin(&["new"]).await;
+    let to = format!("*={}", server.address());
+    let tap = serve(&home, &home.path("session"), &["--record", "missing", "--resolve", &to]).await;
+    assert!(speak(tap.address(), &get("/known")).await.ends_with("recorded"));
+    assert!(speak(tap.address(), &get("/new")).await.ends_with("new"));
+    // The server answers once: what comes now is from the session.
+    assert!(speak(tap.address(), &get("/new")).await.ends_with("new"));
+    let ended = tap.stop().await;
+    assert_eq!(server.received().len(), 1);
+    assert_eq!(ended.stdout.lines().count(), 3, "all are shown: {}", ended.stdout);
+    let urls: Vec<String> =
+        home.flows().iter().map(|flow| flow.target.as_ref().unwrap().to_string()).collect();
+    assert_eq!(urls, ["http://game.example/known", "http://game.example/new"]);
+
+    let again = serve(&home, &home.path("session"), &[]).await;
+    assert!(speak(again.address(), &get("/new")).await.ends_with("new"));
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn everything_is_recorded_anew() {
+    let home = Home::new();
+    record(&home, &[("/known", "recorded")]).await;
+    let server = origin(&["live"]).await;
+    let to = format!("*={}", server.address());
+    let tap = serve(&home, &home.path("session"), &["--record", "all", "--resolve", &to]).await;
+    assert!(speak(tap.address(), &get("/known")).await.ends_with("live"));
+    tap.stop().await;
+    assert_eq!(home.flows().len(), 2);
+}
+
+#[tokio::test]
+async fn a_spy_tells_what_servers_answer_otherwise() {
+    let home = Home::new();
+    record(&home, &[("/same", "one\n"), ("/other", "one\n")]).await;
+    let server = origin(&["one\n", "two\n", "new\n"]).await;
+    let to = format!("*={}", server.address());
+    let tap = serve(&home, &home.path("session"), &["--spy", "--resolve", &to]).await;
+    for path in ["/same", "/other", "/new"] {
+        speak(tap.address(), &get(path)).await;
+    }
+    let ended = tap.stop().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let told: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter(|line| {
+            ["differs", "unknown", "  ", "1 answer"].iter().any(|word| line.starts_with(word))
+        })
+        .filter(|line| {
+            line.contains("game.example") || line.contains("body") || line.contains("answer")
+        })
+        .collect();
+    assert_snapshot!(told.join("\n"));
+    assert_eq!(home.flows().len(), 2, "the session is only read");
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_told_with_2() {
+    let home = Home::new();
+    let nothing = home.run(&["replay", "serve", &home.text("nowhere")]).await;
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    let fixture = fixture("ps4");
+    let fixture = fixture.to_str().unwrap();
+    for (args, words) in [
+        (&["--record", "missing"][..], "trimmed session"),
+        (&["--record", "all"], "trimmed session"),
+        (&["--match", "colour"], "nothing to match on"),
+        (&["--unmatched", "200"], "200"),
+        (&["--timing", "fast"], "recorded"),
+        (&["--spy", "--record", "all"], "cannot be used with"),
+    ] {
+        let port = ["--listen-host", "127.0.0.1", "--port", "0"];
+        let ended = home.run(&[&["replay", "serve", fixture], args, &port].concat()).await;
+        assert_eq!(ended.code, Some(2), "{args:?} {ended:?}");
+        assert!(ended.stderr.contains(words), "{args:?} {}", ended.stderr);
+    }
+}
