@@ -94,10 +94,32 @@ impl Report {
         for (mode, metric) in rows {
             self.row(&mut table, mode, metric);
         }
+        self.replayed(&mut table);
         for failure in &self.failures {
             let _ = writeln!(table, "\nFailed: {failure}");
         }
         table
+    }
+
+    /// What was answered from a session, beside what the same program does with a server.
+    fn replayed(&self, table: &mut String) {
+        let measured = self.measurements.iter().filter(|one| one.subject == Subject::Replay);
+        let mut rows: Vec<_> = measured
+            .flat_map(|one| one.figures.keys().map(|&metric| (one.mode, metric)))
+            .filter(|&(_, metric)| metric != Metric::Errors)
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        if !rows.is_empty() {
+            table.push_str("\nreplay serve, and its ratio to consoletap with a server:\n\n");
+        }
+        for (mode, metric) in rows {
+            let figure = shown(self.median_of(mode, Subject::Replay, metric));
+            let ratio = self.ratio(mode, metric, Subject::Replay).filter(|ratio| *ratio > 0.0);
+            let ratio = ratio.map(|ratio| format!(", × {:.2}", 1.0 / ratio)).unwrap_or_default();
+            // Writing to a String cannot fail.
+            let _ = writeln!(table, "- {mode}, {}: {figure}{ratio}", metric.label(mode));
+        }
     }
 
     fn row(&self, table: &mut String, mode: Mode, metric: Metric) {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::authority::{AuthorityFiles, client_config};
-use crate::client::Route;
+use crate::client::{Reuse, Route};
 use crate::origin::FILE_PATH;
 use crate::process::Process;
 
@@ -36,6 +36,8 @@ pub(crate) enum Subject {
     Consoletap,
     /// consoletap without a session: what is left is what recording costs.
     Unrecorded,
+    /// consoletap, which answers from a session that was recorded before.
+    Replay,
 }
 
 /// What the proxy does with TLS.
@@ -82,7 +84,7 @@ impl Workbench {
     pub(crate) fn subjects(&self) -> Vec<Subject> {
         let mut subjects = vec![Subject::Direct, Subject::Relay];
         if self.consoletap.is_some() {
-            subjects.extend([Subject::Consoletap, Subject::Unrecorded]);
+            subjects.extend([Subject::Consoletap, Subject::Unrecorded, Subject::Replay]);
         }
         subjects
     }
@@ -130,6 +132,35 @@ impl Workbench {
         Ok(path)
     }
 
+    /// Records these answers of the origin, whole, for [`Subject::Replay`].
+    pub(crate) async fn record(&self, paths: &[&str]) -> Result<()> {
+        // Not there: nothing was recorded before.
+        let _ = fs::remove_dir_all(self.recorded());
+        let program = self.consoletap.as_ref().context("no consoletap to measure")?;
+        let mut command = Command::new(program);
+        command.args(["run", "--port=0", "--listen-host=127.0.0.1", "--store=full", "-w"]);
+        command.arg(self.recorded()).arg("--certs").arg(self.certificates());
+        command.arg(format!("--resolve=*={}", self.origin.address));
+        // No faster than any disk takes it: what one cannot take is not in the session.
+        let rules = self.folder.path().join("slowly.toml");
+        let rule = "[[rule]]\nname = 'slowly'\nwhen = '~all'\nthrottle = { down = '100m' }\n";
+        fs::write(&rules, rule).context("the rule of the recording")?;
+        command.arg("--rules").arg(rules);
+        command.current_dir(self.folder.path());
+        let recorder = Running::spawn(command, &self.log(Subject::Replay))?;
+        let route = self.route(Subject::Consoletap, Some(recorder.address), None)?;
+        let mut connection = route.open().await?;
+        for path in paths {
+            // An answer is recorded before its last octet is there.
+            connection.exchange(&route.request(path, Reuse::KeepAlive)).await?;
+        }
+        Ok(())
+    }
+
+    fn recorded(&self) -> PathBuf {
+        self.folder.path().join("recorded")
+    }
+
     /// The command line of a proxy that listens on `port`.
     pub(crate) fn command(
         &self,
@@ -152,12 +183,17 @@ impl Workbench {
                 }
                 command
             }
-            Subject::Consoletap | Subject::Unrecorded => {
+            Subject::Consoletap | Subject::Unrecorded | Subject::Replay => {
                 let program = self.consoletap.as_ref().context("no consoletap to measure")?;
                 let mut command = Command::new(program);
-                command.arg("run").arg(format!("--port={port}")).arg("--listen-host=127.0.0.1");
+                match subject {
+                    Subject::Replay => command.args(["replay", "serve"]).arg(self.recorded()),
+                    _ => command.arg("run"),
+                };
+                command.arg(format!("--port={port}")).arg("--listen-host=127.0.0.1");
                 match subject {
                     Subject::Unrecorded => command.arg("--no-session"),
+                    Subject::Replay => &mut command,
                     _ => command.arg("-w").arg(self.session()),
                 };
                 command.arg("--certs").arg(self.certificates());
@@ -201,7 +237,7 @@ impl Workbench {
                 Some(self.origin_authority.certificate.clone())
             }
             (Subject::Relay, _) => Some(self.relay_authority.certificate.clone()),
-            (Subject::Consoletap | Subject::Unrecorded, _) => {
+            (Subject::Consoletap | Subject::Unrecorded | Subject::Replay, _) => {
                 let file = self.certificates().join("ca.pem");
                 await_certificate(&file)?;
                 Some(file)

@@ -21,13 +21,17 @@ pub(super) async fn measure_http(
     extent: Extent,
     tls: Option<TlsHandling>,
 ) -> Result<Figures> {
+    let total = extent.bulk_bytes;
+    let path = format!("/bytes/{total}");
+    if subject == Subject::Replay {
+        bench.record(&[SMALL_PATH, &path]).await?;
+    }
     let proxy = bench.start(subject, tls.unwrap_or(TlsHandling::Tunnel))?;
     let route = bench.route(subject, proxy.as_ref().map(|proxy| proxy.address), tls)?;
     let mut connection = route.open().await?;
     connection.exchange(&route.request(SMALL_PATH, Reuse::KeepAlive)).await?;
 
-    let total = extent.bulk_bytes;
-    let request = route.request(&format!("/bytes/{total}"), Reuse::KeepAlive);
+    let request = route.request(&path, Reuse::KeepAlive);
     let gauge = Gauge::begin(proxy.as_ref().map(|proxy| proxy.process()))?;
     let length = connection.exchange(&request).await?;
     ensure!(length == total, "expected {total} bytes, got {length}");

@@ -42,6 +42,9 @@ pub(super) async fn measure(
     extent: Extent,
     load: Load,
 ) -> Result<Figures> {
+    if subject == Subject::Replay {
+        bench.record(&[SMALL_PATH]).await?;
+    }
     let proxy = bench.start(subject, load.tls.unwrap_or(TlsHandling::Tunnel))?;
     let address = proxy.as_ref().map(|proxy| proxy.address);
     let route = Arc::new(bench.route(subject, address, load.tls)?);

@@ -97,6 +97,7 @@ impl Mode {
                     | Self::InterceptBulk
                     | Self::Idle
             ),
+            Subject::Replay => matches!(self, Self::PlainKeepAlive | Self::PlainBulk),
             Subject::Relay | Subject::Consoletap => true,
         }
     }
