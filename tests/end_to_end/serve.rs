@@ -94,6 +94,22 @@ async fn what_is_missing_is_sent_on_once_and_added() {
 }
 
 #[tokio::test]
+async fn keys_are_chosen_on_the_command_line() {
+    let home = Home::new();
+    record(&home, &[("/x?time=1&id=1", "one"), ("/x?time=1&id=2", "two")]).await;
+    for (keys, path, expected) in [
+        ("-query:time", "/x?id=2&time=7", "two"),
+        ("path,query:id", "/x?id=1", "one"),
+        ("+method", "/x?time=2&id=1", "504"),
+    ] {
+        let tap = serve(&home, &home.path("session"), &["--match", keys]).await;
+        let got = speak(tap.address(), &get(path)).await;
+        assert!(got.ends_with(expected) || got.contains(&format!(" {expected} ")), "{keys} {got}");
+        tap.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn everything_is_recorded_anew() {
     let home = Home::new();
     record(&home, &[("/known", "recorded")]).await;

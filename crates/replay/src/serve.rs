@@ -7,6 +7,7 @@ mod index;
 mod keys;
 mod log;
 mod near_miss;
+mod packed;
 mod recorded;
 mod request_body;
 mod spy;
@@ -252,7 +253,7 @@ impl Replay {
         match index.find(&key, asked.method, asked.headers, self.settings.repeat) {
             Ok(Found::One(recorded)) => Ok(Expected {
                 flow: recorded.flow,
-                head: recorded.response.clone(),
+                head: recorded.head(),
                 kept: recorded.kept(),
                 length: recorded.length(),
                 digest: recorded.digest(),
@@ -313,7 +314,7 @@ impl Replay {
             }
         };
         StandIn {
-            head: recorded.response.clone(),
+            head: recorded.head(),
             body: StoredBody::None,
             selects: recorded.selects(),
             missing: self.settings.unmatched,

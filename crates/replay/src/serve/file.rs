@@ -12,7 +12,6 @@ use crate::serve::recorded::Recorded;
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     versions: Vec<Version>,
-    sliced: bool,
 }
 
 /// One version of a file.
@@ -32,14 +31,13 @@ impl Files {
     /// recorded ones.
     pub(crate) fn add(&mut self, index: usize, recorded: &Recorded) {
         let Some(slice) = recorded.slice() else { return };
-        self.sliced |= recorded.response.status == 206;
         let validator = recorded.validator();
         let known = self.versions.iter().position(|known| {
-            known.validator.as_deref() == validator && known.coverage.total() == slice.total
+            known.validator == validator && known.coverage.total() == slice.total
         });
         let known = known.unwrap_or_else(|| {
             self.versions.push(Version {
-                validator: validator.map(str::to_owned),
+                validator,
                 coverage: Arc::new(Coverage::new(slice.total)),
                 first: index,
                 members: Vec::new(),
@@ -54,13 +52,12 @@ impl Files {
         }
     }
 
-    /// The version to answer from, where the file was fetched in slices: the one that the request
-    /// names, else the newest.
+    /// The version to answer from: the one that the request names, else the newest.
     pub(crate) fn best(&self, asked: &Headers) -> Option<&Version> {
         let named = ["if-range", "if-match"].iter().find_map(|name| asked.text(name));
         let named = named.and_then(|named| {
             self.versions.iter().find(|version| version.validator.as_deref() == Some(named.trim()))
         });
-        named.or_else(|| self.versions.last()).filter(|_| self.sliced)
+        named.or_else(|| self.versions.last())
     }
 }

@@ -12,6 +12,7 @@ use crate::serve::Repeat;
 use crate::serve::file::{Files, Version};
 use crate::serve::keys::{MatchKeys, Question, RequestKey};
 use crate::serve::near_miss::{self, NearMiss};
+use crate::serve::packed::PackedKey;
 use crate::serve::recorded::{Exchange, Recorded};
 use crate::serve::request_body::{READ_AT_MOST, RequestBody};
 
@@ -20,9 +21,9 @@ use crate::serve::request_body::{READ_AT_MOST, RequestBody};
 pub(crate) struct Index {
     exchanges: Vec<Recorded>,
     groups: Vec<Group>,
-    by_key: HashMap<Arc<RequestKey>, usize>,
+    by_key: HashMap<Arc<PackedKey>, usize>,
     /// Groups in whose key something stands for a secret.
-    secret: Vec<usize>,
+    secret: Vec<(RequestKey, usize)>,
     /// Servers that were spoken to by HTTPS which was opened.
     opened: HashSet<Authority>,
     /// Servers that were spoken to through tunnels alone.
@@ -32,11 +33,13 @@ pub(crate) struct Index {
 /// The recorded answers to one question, in their order.
 #[derive(Debug)]
 struct Group {
-    key: Arc<RequestKey>,
+    key: Arc<PackedKey>,
+    /// Mostly one.
     members: Vec<usize>,
-    files: Files,
+    /// Where some of it was fetched in slices.
+    files: Option<Box<Files>>,
     /// The place behind the last answer that was given; to GET and the like, and to HEAD.
-    given: Mutex<[usize; 2]>,
+    given: Mutex<[u32; 2]>,
 }
 
 /// Where an answer comes from.
@@ -86,23 +89,32 @@ impl Index {
         }
         let key = key(&exchange, session, catalog, keys);
         let index = self.exchanges.len();
-        let group = match self.by_key.get(&key) {
+        let packed = PackedKey::of(&key);
+        let group = match self.by_key.get(&packed) {
             Some(&group) => group,
-            None => self.new_group(key),
+            None => self.new_group(packed, key),
         };
-        let group = &mut self.groups[group];
-        group.members.push(index);
-        group.files.add(index, &exchange.recorded);
         self.exchanges.push(exchange.recorded);
+        let (group, exchanges) = (&mut self.groups[group], &self.exchanges);
+        group.members.push(index);
+        match &mut group.files {
+            Some(files) => files.add(index, &exchanges[index]),
+            None if exchanges[index].status() == 206 => {
+                let files = group.files.insert(Box::default());
+                group.members.iter().for_each(|&index| files.add(index, &exchanges[index]));
+            }
+            None => {}
+        }
     }
 
-    fn new_group(&mut self, key: RequestKey) -> usize {
-        let (index, key) = (self.groups.len(), Arc::new(key));
+    fn new_group(&mut self, packed: PackedKey, key: RequestKey) -> usize {
+        let (index, packed) = (self.groups.len(), Arc::new(packed));
         if key.has_secrets() {
-            self.secret.push(index);
+            self.secret.push((key, index));
         }
-        self.by_key.insert(Arc::clone(&key), index);
-        let (members, files, given) = (Vec::new(), Files::default(), Mutex::default());
+        self.by_key.insert(Arc::clone(&packed), index);
+        let (key, members) = (packed, Vec::with_capacity(1));
+        let (files, given) = (None, Mutex::default());
         self.groups.push(Group { key, members, files, given });
         index
     }
@@ -136,14 +148,15 @@ impl Index {
         asked: &Headers,
         repeat: Repeat,
     ) -> Result<Found<'_>, NotFound> {
-        let group = self.by_key.get(key).copied().or_else(|| {
-            self.secret.iter().copied().find(|&group| self.groups[group].key.admits(key))
+        let group = self.by_key.get(&PackedKey::of(key)).copied().or_else(|| {
+            let secret = self.secret.iter().find(|(recorded, _)| recorded.admits(key));
+            secret.map(|&(_, group)| group)
         });
         let Some(group) = group.map(|group| &self.groups[group]) else {
             return Err(NotFound::Unknown(self.nearest(key)));
         };
         if matches!(method, "GET" | "HEAD")
-            && let Some(version) = group.files.best(asked)
+            && let Some(version) = group.files.as_ref().and_then(|files| files.best(asked))
         {
             version.members.iter().for_each(|&index| self.exchanges[index].use_it());
             return Ok(Found::File(&self.exchanges[version.first], version));
@@ -154,7 +167,7 @@ impl Index {
     }
 
     fn nearest(&self, key: &RequestKey) -> Option<NearMiss> {
-        let keys = self.groups.iter().map(|group| &*group.key);
+        let keys = self.groups.iter().map(|group| group.key.unpack());
         let (group, differences) = near_miss::nearest(key, keys)?;
         let first = self.groups.get(group)?.members.first()?;
         let recorded = self.exchanges.get(*first)?;
@@ -180,25 +193,24 @@ impl Group {
         // What was recorded for HEAD has no body; a GET is good for both.
         let has_heads = self.members.iter().any(|&index| exchanges[index].is_head);
         let fits = |recorded: &Recorded| {
-            (recorded.response.status != 304 || conditional)
-                && recorded.is_head == (to_head && has_heads)
+            (recorded.status() != 304 || conditional) && recorded.is_head == (to_head && has_heads)
         };
         let eligible = |from: usize| {
             let rest = self.members.iter().enumerate().skip(from);
             rest.map(|(place, &index)| (place, &exchanges[index])).find(|(_, one)| fits(one))
         };
-        if let Some((place, recorded)) = eligible(*given) {
-            *given = place + 1;
+        if let Some((place, recorded)) = eligible(*given as usize) {
+            *given = u32::try_from(place + 1).unwrap_or(u32::MAX);
             return Ok(recorded);
         }
         let Some((first, recorded)) = eligible(0) else {
-            let status = self.members.first().map_or(0, |&index| exchanges[index].response.status);
+            let status = self.members.first().map_or(0, |&index| exchanges[index].status());
             return Err(NotFound::Unfit(status));
         };
         match repeat {
             Repeat::Never => Err(NotFound::UsedUp(self.members.len())),
             Repeat::Again => {
-                *given = first + 1;
+                *given = u32::try_from(first + 1).unwrap_or(u32::MAX);
                 Ok(recorded)
             }
             Repeat::Last => {

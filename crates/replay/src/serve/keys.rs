@@ -225,6 +225,12 @@ impl fmt::Display for Label {
     }
 }
 
+impl From<Vec<Part>> for RequestKey {
+    fn from(parts: Vec<Part>) -> Self {
+        Self(parts)
+    }
+}
+
 impl RequestKey {
     pub(crate) fn parts(&self) -> &[Part] {
         &self.0

@@ -77,21 +77,24 @@ impl fmt::Display for Mismatch {
 }
 
 /// Finds the recorded request that is nearest to `asked`; none where nothing is alike.
-pub(crate) fn nearest<'k>(
+pub(crate) fn nearest(
     asked: &RequestKey,
-    recorded: impl Iterator<Item = &'k RequestKey>,
+    recorded: impl Iterator<Item = RequestKey>,
 ) -> Option<(usize, Vec<Mismatch>)> {
     let (index, key, _) = recorded
         .take(COMPARE_AT_MOST)
         .enumerate()
-        .map(|(index, key)| (index, key, likeness(asked, key)))
+        .map(|(index, key)| {
+            let likeness = likeness(asked, &key);
+            (index, key, likeness)
+        })
         // The first of equals: `max_by_key` would take the last.
-        .fold(None, |best: Option<(usize, &RequestKey, u32)>, this| match best {
+        .fold(None, |best: Option<(usize, RequestKey, u32)>, this| match best {
             Some(best) if best.2 >= this.2 => Some(best),
             _ => Some(this),
         })
         .filter(|(_, _, likeness)| *likeness > 0)?;
-    Some((index, differences(asked, key)))
+    Some((index, differences(asked, &key)))
 }
 
 /// How alike two requests are. The host and the path say most; a method or a scheme that they

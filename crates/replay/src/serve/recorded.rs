@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use consoletap_flow::{
     BodySummary, Digest, Flow, FlowId, Headers, Kept, Kind, RequestHead, ResponseHead, State,
-    Target, Timings, Url,
+    Target, Url,
 };
 
 use crate::serve::near_miss::shown;
+use crate::serve::packed::PackedHead;
 
 /// An exchange that can be answered from. Small, since a session may hold a million.
 #[derive(Debug)]
@@ -24,9 +25,11 @@ pub(crate) struct Recorded {
     ranged: bool,
     state: State,
     /// The answer.
-    pub(crate) response: ResponseHead,
+    response: PackedHead,
     body: BodySummary,
-    timings: Timings,
+    /// In microseconds.
+    wait: u64,
+    receive: u64,
     used: AtomicBool,
 }
 
@@ -65,9 +68,10 @@ impl Exchange {
             is_head: request.method == "HEAD",
             ranged: request.headers.contains("range"),
             state: finished.state,
-            response,
+            response: PackedHead::of(&response),
             body: finished.response_body,
-            timings: finished.timings,
+            wait: finished.timings.wait.unwrap_or(0),
+            receive: finished.timings.receive.unwrap_or(0),
             used: AtomicBool::new(false),
         };
         Some(Self { url, request, request_body: finished.request_body, recorded })
@@ -75,6 +79,16 @@ impl Exchange {
 }
 
 impl Recorded {
+    /// The answer's head.
+    pub(crate) fn head(&self) -> ResponseHead {
+        self.response.unpack()
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> u16 {
+        self.response.status
+    }
+
     /// What is kept of the answer's body.
     pub(crate) fn kept(&self) -> Option<KeptBody> {
         let BodySummary { bytes, digest, kept } = self.body;
@@ -92,12 +106,13 @@ impl Recorded {
 
     /// How long the whole body is: what came where all of it did, else what was announced.
     pub(crate) fn length(&self) -> u64 {
-        let announced = self.response.headers.text("content-length");
-        let announced = announced.and_then(|length| length.trim().parse().ok());
-        match (self.state, announced) {
-            (State::Complete, _) | (_, None) => self.body.bytes,
-            (_, Some(announced)) => announced,
+        if self.state == State::Complete {
+            return self.body.bytes;
         }
+        let head = self.head();
+        let announced = head.headers.text("content-length");
+        let announced = announced.and_then(|length| length.trim().parse().ok());
+        announced.unwrap_or(self.body.bytes)
     }
 
     /// Whether it has no body by its nature (RFC 9110 6.4.1).
@@ -119,25 +134,25 @@ impl Recorded {
                 let total = self.length();
                 Some(Slice { range: 0..total, total })
             }
-            206 => content_range(&self.response.headers),
+            206 => content_range(&self.head().headers),
             _ => None,
         }
     }
 
     /// What tells one version of a file from another (RFC 9110 8.8).
-    pub(crate) fn validator(&self) -> Option<&str> {
-        let headers = &self.response.headers;
-        headers.text("etag").or_else(|| headers.text("last-modified"))
+    pub(crate) fn validator(&self) -> Option<String> {
+        let headers = self.head().headers;
+        headers.text("etag").or_else(|| headers.text("last-modified")).map(str::to_owned)
     }
 
     /// How long the server took to answer.
     pub(crate) fn wait(&self) -> Duration {
-        Duration::from_micros(self.timings.wait.unwrap_or(0))
+        Duration::from_micros(self.wait)
     }
 
     /// How long the body took.
     pub(crate) fn receive(&self) -> Duration {
-        Duration::from_micros(self.timings.receive.unwrap_or(0))
+        Duration::from_micros(self.receive)
     }
 
     /// It was answered from.
