@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use consoletap_simulator::{Act, RawOrigin};
+use consoletap_flow::Kind;
+use consoletap_simulator::{Act, RawOrigin, World};
 use insta::assert_snapshot;
 
 use super::clients::{curl, have_curl, speak};
@@ -91,6 +92,41 @@ async fn what_is_missing_is_sent_on_once_and_added() {
     let again = serve(&home, &home.path("session"), &[]).await;
     assert!(speak(again.address(), &get("/new")).await.ends_with("new"));
     again.stop().await;
+}
+
+#[tokio::test]
+async fn https_is_replayed_without_a_connection_and_what_is_missing_is_added_with_its_tunnel() {
+    if !have_curl() {
+        return;
+    }
+    let home = Home::new();
+    let world = World::start().await.unwrap();
+    let known = "https://fswitch.dl.playstation.net/feature-switch/known";
+    let new = "https://fswitch.dl.playstation.net/feature-switch/new";
+    let ca = home.text("certs/ca.pem");
+    let tap = home.tap().trusted_world(&world).arg("--intercept-all").start().await;
+    let live = curl(&home, &tap, &["--cacert", &ca, known]).await;
+    assert_eq!(live.code, 0, "{live:?}");
+    tap.stop().await;
+    let (connections, recorded) = (world.connections(), home.flows().len());
+
+    let mut options = vec!["--record", "missing"];
+    let rules = world.resolve_rules();
+    rules.iter().for_each(|rule| options.extend(["--resolve", rule]));
+    let roots = home.write("world.pem", world.ca_pem());
+    options.extend(["--upstream-ca", &roots]);
+    let tap = serve(&home, &home.path("session"), &options).await;
+    let again = curl(&home, &tap, &["--cacert", &ca, known]).await;
+    assert_eq!((again.status, &again.body), (live.status, &live.body));
+    assert_eq!(world.connections(), connections, "nobody was connected to");
+    let missing = curl(&home, &tap, &["--cacert", &ca, new]).await;
+    assert!(missing.code == 0 && world.connections() > connections, "{missing:?}");
+    tap.stop().await;
+    let flows = home.flows();
+    let added: Vec<_> = flows[recorded..].iter().map(|flow| (flow.kind, flow.tunnel)).collect();
+    let tunnel = flows[recorded].id;
+    assert_eq!(added, [(Kind::Tunnel, None), (Kind::Http, Some(tunnel))]);
+    assert!(flows.iter().all(|flow| flow.finished.is_some()), "{flows:#?}");
 }
 
 #[tokio::test]

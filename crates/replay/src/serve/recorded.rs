@@ -184,7 +184,7 @@ fn content_range(headers: &Headers) -> Option<Slice> {
         text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?
     };
     let (first, last, total) = (number(first)?, number(last)?, number(total)?);
-    (first <= last && last < total).then_some(Slice { range: first..last + 1, total })
+    (first <= last && last < total).then(|| Slice { range: first..last + 1, total })
 }
 
 #[cfg(test)]
