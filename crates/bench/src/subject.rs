@@ -140,6 +140,7 @@ impl Workbench {
         let mut command = Command::new(program);
         command.args(["run", "--port=0", "--listen-host=127.0.0.1", "--store=full", "-w"]);
         command.arg(self.recorded()).arg("--certs").arg(self.certificates());
+        command.arg("--upstream-ca").arg(&self.origin_authority.certificate);
         command.arg(format!("--resolve=*={}", self.origin.address));
         // No faster than any disk takes it: what one cannot take is not in the session.
         let rules = self.folder.path().join("slowly.toml");
