@@ -1,5 +1,6 @@
 //! The load program: how fast consoletap is beside no proxy at all and beside the smallest
-//! honest proxy, on loopback. `docs/benchmarks.md` says how to run it and how to read it.
+//! honest proxy, on loopback, and how fast it looks at a large session. `docs/benchmarks.md` says
+//! how to run it and how to read it.
 //!
 //! Not a test of correctness (that is `tests/`), and no microbenchmark (those are in the
 //! `benches/` of the crates).
@@ -12,6 +13,8 @@ use clap::{Parser, Subcommand};
 
 mod authority;
 mod client;
+mod evening;
+mod list;
 mod load;
 mod origin;
 mod process;
@@ -32,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Run everything and print the table
     Load(load::Options),
+    /// Write a large session, and measure how it is listed and shown
+    List(list::Options),
     /// The smallest honest proxy, as a process of its own
     Relay(relay::Options),
     /// The server that is asked, as a process of its own
@@ -41,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Load(options) => load::run(options),
+        Command::List(options) => list::run(options),
         Command::Relay(options) => relay::run(options),
         Command::Origin(options) => origin::run(options),
     };

@@ -25,6 +25,13 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Whether it came to its end, and waits for its parent to take note.
+    pub(crate) fn is_over(self) -> Result<bool> {
+        let stat = self.read("stat")?;
+        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat should have a name")?;
+        Ok(matches!(fields.trim_start().as_bytes().first(), Some(b'Z' | b'X')))
+    }
+
     /// The memory it has resident now, in KiB.
     pub(crate) fn memory_kib(self) -> Result<u64> {
         self.status("VmRSS:")
