@@ -149,3 +149,24 @@ fn a_program_that_does_not_start_is_told_and_the_rest_is_measured() {
     assert!(table.contains("Failed: plain-bulk against Consoletap"), "{table}");
     assert!(table.contains("| plain-bulk | MB/s |"), "{table}");
 }
+
+#[test]
+fn a_large_session_is_written_and_every_view_of_it_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("consoletap");
+    // It ends well only where the session is whole.
+    let script = "#!/bin/sh\n[ \"$1\" = session ] && exec grep -qr '\"flow\":40,' \"$3\"\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(BENCH)
+        .args(["list", "--flows=40", "--rounds=1", "--json", "--consoletap"])
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let views: Vec<_> = rows.as_array().unwrap().iter().map(|row| &row["view"]).collect();
+    assert_eq!(views.len(), 5);
+    assert_eq!(views[0], "session list");
+    assert!(rows[1]["wall_ms"].is_u64() && rows[1]["peak_kib"].is_u64());
+}

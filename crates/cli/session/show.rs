@@ -151,14 +151,14 @@ impl View<'_> {
         };
         // Reading is most of the work, so that the rest is done beside it.
         let (sender, flows) = mpsc::sync_channel(4);
-        std::thread::scope(|scope| -> io::Result<()> {
-            scope.spawn(move || {
+        let lost = std::thread::scope(|scope| -> io::Result<u64> {
+            let reading = scope.spawn(move || {
                 let mut flows = session.flows();
                 loop {
                     let batch: Vec<_> = flows.by_ref().take(BATCH).collect();
                     // Nobody takes it where the reader of standard output had enough.
                     if batch.is_empty() || sender.send(batch).is_err() {
-                        break;
+                        return flows.lost_events();
                     }
                 }
             });
@@ -173,10 +173,12 @@ impl View<'_> {
                 }
             }
             rows.sort();
-            rows.draw(out)
+            rows.draw(out)?;
+            // It panics on no input; where it did, what it read is shown all the same.
+            Ok(reading.join().unwrap_or_default())
         })?;
         let mut remarks = rows.remarks;
-        remarks.lost = session.gaps().map(|gap| gap.events).sum();
+        remarks.lost = lost;
         Ok(remarks.draw(self.args.json))
     }
 }

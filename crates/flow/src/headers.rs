@@ -1,11 +1,13 @@
 //! Header fields as they were sent: order, case and duplicates kept.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use serde::de::Error as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -210,18 +212,86 @@ impl Serialize for Header {
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Value {
-            Text(String),
-            Octets { base64: String },
-        }
-        let (name, value) = <(String, Value)>::deserialize(deserializer)?;
-        let value = match value {
-            Value::Text(text) => text.into_bytes(),
-            Value::Octets { base64 } => BASE64.decode(base64).map_err(D::Error::custom)?,
-        };
+        let (Name(name), Value(value)) = Deserialize::deserialize(deserializer)?;
         Self::new(name, value).map_err(D::Error::custom)
+    }
+}
+
+/// A name in JSON. Sessions are read by the million fields, and most fields have one of few names.
+struct Name(Bytes);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Shared::deserialize(deserializer)?;
+        let usual = USUAL.iter().find(|usual| ***usual == *name.0);
+        Ok(Self(match (usual, name.0) {
+            (Some(usual), _) => Bytes::from_static(usual.as_bytes()),
+            (None, name) => Bytes::from(name.into_owned()),
+        }))
+    }
+}
+
+/// What consoles and their servers send most.
+const USUAL: [&str; 20] = [
+    "Host",
+    "User-Agent",
+    "Connection",
+    "Content-Type",
+    "Content-Length",
+    "Date",
+    "Server",
+    "Cache-Control",
+    "Accept",
+    "Range",
+    "Content-Range",
+    "ETag",
+    "Last-Modified",
+    "Accept-Ranges",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Content-Encoding",
+    "Authorization",
+    "Expires",
+    "Vary",
+];
+
+/// Text that is borrowed where it stands in the line as it is.
+#[derive(Deserialize)]
+struct Shared<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A value in JSON.
+struct Value(Bytes);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or an object with base64")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value(Bytes::copy_from_slice(text.as_bytes())))
+    }
+
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
+        Ok(Value(text.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        #[derive(Deserialize)]
+        struct Octets {
+            base64: String,
+        }
+        let Octets { base64 } = Octets::deserialize(MapAccessDeserializer::new(map))?;
+        BASE64.decode(base64).map(|octets| Value(octets.into())).map_err(A::Error::custom)
     }
 }
 

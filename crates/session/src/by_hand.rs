@@ -36,7 +36,7 @@ impl ByHand {
     /// When it cannot stand where it stands; in words, with what was expected.
     pub(crate) fn look(&mut self, entry: &mut Entry, line: &[u8]) -> Result<(), String> {
         match entry {
-            Entry::Gap(_) => Ok(()),
+            Entry::Gap(_) | Entry::Skimmed(_) => Ok(()),
             Entry::Unknown => Err(unknown(line)),
             Entry::Body => {
                 let name = small_bodies::name_of(line)

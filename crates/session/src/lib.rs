@@ -45,7 +45,7 @@ pub use layout::default_root;
 pub use list::{Listed, list};
 pub use manifest::Expected;
 pub use plain::PlainWriter;
-pub use reader::{Body, Overview, Session};
+pub use reader::{Body, Flows, Overview, Session};
 pub use recording::Stats;
 pub use retain::{Removed, Retention, retain};
 pub use stitch::Check;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::Path;
 
-use consoletap_flow::Event;
+use consoletap_flow::{Event, Timestamp};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
@@ -23,6 +23,8 @@ pub(crate) const MAX_LINE: usize = 4 << 20;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Entry {
     Event(Box<Event>),
+    /// An event of which no more was read than this; only for whoever asks for no more.
+    Skimmed(Skimmed),
     Gap(Gap),
     /// A small body, for whoever looks for it.
     Body,
@@ -55,7 +57,7 @@ pub(crate) fn cut(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Cut
         if block.is_empty() {
             return Ok(if seen == 0 { Cut::End } else { Cut::Torn });
         }
-        let newline = block.iter().position(|&byte| byte == b'\n');
+        let newline = memchr::memchr(b'\n', block);
         let part = &block[..newline.unwrap_or(block.len())];
         let room = MAX_LINE - line.len();
         line.extend_from_slice(&part[..part.len().min(room)]);
@@ -147,11 +149,41 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Entry, Seal), LineError> {
     if line.starts_with(BODY) {
         return Ok((Entry::Body, seal));
     }
-    let entry = match serde_json::from_slice::<Event>(line) {
+    // Checked at once, the text of a line need not be checked string by string.
+    let read = match std::str::from_utf8(line) {
+        Ok(text) => serde_json::from_str::<Event>(text),
+        Err(_) => serde_json::from_slice(line),
+    };
+    let entry = match read {
         Ok(event) => Entry::Event(Box::new(event)),
         Err(error) => parse_other(line, error).map_err(LineError::Json)?,
     };
     Ok((entry, seal))
+}
+
+/// What can be said of an event without reading all of it.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) struct Skimmed {
+    pub(crate) at: Timestamp,
+    /// Whether a flow begins with it.
+    pub(crate) opens: bool,
+}
+
+/// Skims a line whose check is sound, so that it is what the writer wrote. `None` where it is no
+/// such line, or none of an event: [`parse`] tells what it is.
+pub(crate) fn skim(line: &[u8]) -> Option<Skimmed> {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        at: Timestamp,
+        #[serde(borrow)]
+        event: Kind<'a>,
+    }
+    if check(line) != Seal::Sound {
+        return None;
+    }
+    let text = std::str::from_utf8(line).ok()?;
+    let Parts { at, event: Kind(kind) } = serde_json::from_str(text).ok()?;
+    KINDS.contains(&&*kind).then_some(Skimmed { at, opens: kind == "opened" })
 }
 
 /// The rare way: a gap, something new, or something broken.

@@ -6,12 +6,12 @@ use std::io::{self, BufRead, Cursor};
 use std::path::{Path, PathBuf};
 use std::vec;
 
-use consoletap_flow::{BodySide, Digest, Event, Flow, FlowId, Timestamp};
+use consoletap_flow::{BodySide, Digest, Event, Flow, FlowId, Happening, Timestamp};
 
 use crate::bodies::sha256;
 use crate::by_hand::{self, ByHand};
 use crate::layout::SegmentFile;
-use crate::line::{Cut, Entry, Seal, check, cut, glued, open, parse};
+use crate::line::{Cut, Entry, Seal, Skimmed, check, cut, glued, open, parse, skim};
 use crate::small_bodies::SmallBodies;
 use crate::{About, Gap, OpenError, ReadProblem, layout};
 
@@ -99,9 +99,11 @@ impl Session {
 
     /// Its flows, in the order they began. Those that the recording did not see the end of are
     /// unfinished. While one stays open, no more than 4096 wait for it: then they go first.
-    pub fn flows(&self) -> impl Iterator<Item = Result<Flow, ReadProblem>> + use<> {
+    #[must_use]
+    pub fn flows(&self) -> Flows {
         Flows {
             lines: self.lines(),
+            lost_events: 0,
             open: HashMap::new(),
             order: BTreeMap::new(),
             over: BTreeSet::new(),
@@ -193,20 +195,19 @@ impl Session {
     pub fn overview(&self) -> Overview {
         let mut overview =
             Overview { bytes: layout::bytes_below(&self.directory), ..Overview::default() };
-        for line in self.lines() {
+        // Of most lines no more is needed than what a look tells.
+        let lines = Lines { skims: !self.about.trimmed, ..self.lines() };
+        for line in lines {
             let entry = line.map(|(entry, seal)| {
                 overview.unchecked += u64::from(seal == Seal::None);
                 entry
             });
             match entry {
                 Ok(Entry::Event(event)) => {
-                    let opens = matches!(event.happening, consoletap_flow::Happening::Opened(_));
-                    overview.flows += u64::from(opens);
-                    overview.events += 1;
-                    let first = overview.first.get_or_insert(event.at);
-                    *first = event.at.min(*first);
-                    overview.last = overview.last.max(Some(event.at));
+                    let opens = matches!(event.happening, Happening::Opened(_));
+                    overview.add(event.at, opens);
                 }
+                Ok(Entry::Skimmed(Skimmed { at, opens })) => overview.add(at, opens),
                 Ok(Entry::Gap(gap)) => {
                     overview.lost_events = overview.lost_events.saturating_add(gap.events);
                 }
@@ -218,14 +219,24 @@ impl Session {
     }
 }
 
+impl Overview {
+    fn add(&mut self, at: Timestamp, opens: bool) {
+        self.flows += u64::from(opens);
+        self.events += 1;
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.last = self.last.max(Some(at));
+    }
+}
+
 /// So many flows wait for one that began before them. A tunnel may stay open for the whole
 /// session, and what is read must not grow with it.
 const MOST_HELD: usize = 4096;
 
-/// Folds events into flows. A flow is given out once it and all before it are finished, or too
-/// many wait, so that little is held at a time.
-struct Flows {
+/// The flows of a session, folded from its events: [`Session::flows`]. A flow is given out once it
+/// and all before it are finished, or too many wait, so that little is held at a time.
+pub struct Flows {
     lines: Lines,
+    lost_events: u64,
     open: HashMap<FlowId, (u64, Flow)>,
     /// Those that were not given out, by the place of their beginning in the log.
     order: BTreeMap<u64, FlowId>,
@@ -249,6 +260,9 @@ impl Iterator for Flows {
                 }
                 Some(Err(problem)) => return Some(Err(problem)),
                 Some(Ok((Entry::Event(event), _))) => self.apply(*event),
+                Some(Ok((Entry::Gap(gap), _))) => {
+                    self.lost_events = self.lost_events.saturating_add(gap.events);
+                }
                 Some(Ok(_)) => {}
             }
         }
@@ -256,6 +270,12 @@ impl Iterator for Flows {
 }
 
 impl Flows {
+    /// How many events the disk did not take, in what was read so far.
+    #[must_use]
+    pub fn lost_events(&self) -> u64 {
+        self.lost_events
+    }
+
     fn apply(&mut self, event: Event) {
         if let Some((place, flow)) = self.open.get_mut(&event.flow) {
             flow.apply(event);
@@ -293,6 +313,8 @@ struct Lines {
     segments: vec::IntoIter<SegmentFile>,
     /// What is checked beyond what the writer of a session may be trusted with.
     by_hand: Option<ByHand>,
+    /// Whether a look at an event is enough.
+    skims: bool,
     current: Option<Segment>,
     line: Vec<u8>,
     unread: Option<ReadProblem>,
@@ -320,7 +342,8 @@ impl Lines {
             Ok(segments) => (segments, None),
             Err(error) => (Vec::new(), Some(problem(directory, 0, &error))),
         };
-        Self { segments: segments.into_iter(), by_hand, current: None, line: Vec::new(), unread }
+        let (segments, line) = (segments.into_iter(), Vec::new());
+        Self { segments, by_hand, skims: false, current: None, line, unread }
     }
 
     fn open_next(&mut self) -> Option<Result<(), ReadProblem>> {
@@ -354,7 +377,7 @@ impl Iterator for Lines {
                     Err(problem) => return Some(Err(problem)),
                 }
             };
-            let read = segment.read(&mut self.line);
+            let read = segment.read(&mut self.line, self.skims);
             match (read, &mut self.by_hand) {
                 (Some(Ok((mut entry, seal))), Some(by_hand)) => {
                     return Some(match by_hand.look(&mut entry, &self.line) {
@@ -371,7 +394,7 @@ impl Iterator for Lines {
 
 impl Segment {
     /// The next line that says something; `None` at the end.
-    fn read(&mut self, line: &mut Vec<u8>) -> Option<Read> {
+    fn read(&mut self, line: &mut Vec<u8>, skims: bool) -> Option<Read> {
         if !self.glued.is_empty() {
             *line = std::mem::take(&mut self.glued);
             return self.say(line);
@@ -391,7 +414,12 @@ impl Segment {
                 None => "the segment ends within a line",
             },
             Ok(Cut::TooLong) => "the line is longer than 4 MiB",
-            Ok(Cut::Line) => return self.say(line),
+            Ok(Cut::Line) => {
+                if let Some(skimmed) = skims.then(|| skim(line)).flatten() {
+                    return Some(Ok((Entry::Skimmed(skimmed), Seal::Sound)));
+                }
+                return self.say(line);
+            }
             Err(error) => {
                 let problem = problem(&self.path, self.number, &error);
                 self.failed = true;

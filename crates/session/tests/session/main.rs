@@ -320,6 +320,39 @@ fn broken_lines_are_reported_with_their_place_and_new_kinds_are_skipped() {
 }
 
 #[test]
+fn the_overview_which_only_skims_counts_what_a_whole_reading_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = create(dir.path());
+    for event in sample_of_every_kind().into_iter().chain(exchange(2)) {
+        writer.record(Record::new(event));
+    }
+    writer.close();
+    let log = dir.path().join("log-000001.jsonl");
+    let sound = fs::read_to_string(&log).unwrap();
+    let session = || Session::open(dir.path()).unwrap();
+    let same = |problems, unchecked| {
+        let (events, broken): (Vec<_>, Vec<_>) = session().events().partition(Result::is_ok);
+        let times = || events.iter().map(|event| event.as_ref().unwrap().at);
+        let overview = session().overview();
+        assert_eq!((overview.events, overview.flows), (events.len() as u64, 2));
+        assert_eq!((overview.first, overview.last), (times().min(), times().max()));
+        assert_eq!((overview.problems, overview.unchecked), (problems, unchecked));
+        assert_eq!(broken.len() as u64, problems);
+    };
+    same(0, 0);
+    // A changed line is found, and one without a check is read in full.
+    fs::write(&log, sound.replacen("was longer", "was langer", 1)).unwrap();
+    same(1, 0);
+    let line = sound.lines().find(|line| line.contains("was longer")).unwrap();
+    let by_hand = line.split_once(",\"crc\"").unwrap().0.to_owned() + "}";
+    fs::write(&log, sound.replace(line, &by_hand)).unwrap();
+    same(0, 1);
+    fs::write(&log, sound.replace(line, &by_hand.replace("{\"note\":", "{\"note\":5,\"n\":")))
+        .unwrap();
+    same(1, 0);
+}
+
+#[test]
 fn a_flow_without_its_end_is_unfinished_and_flows_come_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let writer = create(dir.path());
