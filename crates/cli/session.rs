@@ -67,7 +67,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<()> {
     // What is to be said beside the data, once all of it is out.
     let remarks = match command {
         Command::List(args) => list::run(&args, &look, &zone, &mut out)?,
-        Command::Downloads(args) => downloads::run(&args, &look, &mut out)?,
+        Command::Downloads(args) => downloads::run(&args, catalog(), &look, &mut out)?,
         Command::Save(args) => save::run(&args)?,
         Command::Unknown(args) => unknown::run(&args, &mut out)?,
         Command::Show(args) => show::run(&args, catalog(), &look, &zone, &mut out)?,

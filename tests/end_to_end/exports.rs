@@ -48,6 +48,14 @@ fn entry(url: &str, request: Value, posted: Value, response: Value, content: Val
     })
 }
 
+/// A part of a download.
+fn slice(url: &str, request: Value, response: Value) -> Value {
+    let content = json!({ "size": 9, "mimeType": "application/octet-stream", "text": "123456789" });
+    let mut entry = entry(url, request, Value::Null, response, content);
+    entry["response"]["status"] = json!(206);
+    entry
+}
+
 /// A HAR with every secret in its place, and each of them once more where no name tells of it.
 fn planted() -> String {
     let [
@@ -106,6 +114,8 @@ fn planted() -> String {
         entry(&format!("http://a.example{again}"), json!([["X-Odd", SECRETS.join(" ")]]), Value::Null,
             json!([["Content-Type", "text/plain"]]),
             json!({ "size": 9, "mimeType": "text/plain", "text": format!("{} {JWT} {CLIENT}", SECRETS.join("\n")) })),
+        slice(&format!("http://a.example/{part}.pkg?sid={query}&token={nested}"), json!([["User-Agent", format!("Fetch/1.0 ({ticket})")]]),
+            json!([["Content-Range", "bytes 0-8/10"], ["ETag", format!("\"{form}\"")]])),
         json!({ "startedDateTime": "2026-11-23T20:43:01Z", "time": 5, "_clientAddress": CLIENT,
             "request": { "method": "CONNECT", "url": "https://d.example:443/", "headers": [] },
             "response": { "status": 200, "headers": [] } }),
@@ -120,7 +130,7 @@ pub(crate) async fn session_with_secrets(home: &Home) {
     let har = home.write("planted.har", format!("\u{feff}{}", planted()));
     let ended = home.run(&["session", "import", &har, &home.text("s")]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("9 flows from HAR"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("10 flows from HAR"), "{}", ended.stderr);
 }
 
 #[track_caller]
@@ -160,8 +170,17 @@ async fn no_planted_secret_comes_out_of_any_command() {
         vec!["session", "report", &s],
         vec!["session", "report", &s, "--json", "--all"],
         vec!["session", "diff", &s, &s, "--all"],
+        vec!["session", "downloads", &s],
+        vec!["session", "downloads", &s, "--json"],
+        vec!["session", "downloads", &s, "--links"],
+        vec!["session", "downloads", &s, "--links", "wget"],
+        vec!["session", "downloads", &s, "--links", "curl"],
+        vec!["session", "unknown", &s],
+        vec!["session", "unknown", &s, "--format", "wiki"],
+        vec!["session", "unknown", &s, "--format", "json"],
+        vec!["session", "unknown", &s, "--format", "toml"],
     ];
-    let numbers: Vec<String> = (1..=9).map(|number| number.to_string()).collect();
+    let numbers: Vec<String> = (1..=10).map(|number| number.to_string()).collect();
     runs.extend(numbers.iter().map(|number| vec!["session", "show", &s, number, "--full"]));
     for run in runs {
         let ended = home.run(&run).await;
@@ -218,7 +237,7 @@ async fn a_redacted_session_is_clean_whole_and_says_so() {
         let session = consoletap_session::Session::open(&home.path(folder)).unwrap();
         assert!(session.about().redacted);
         let flows: Vec<_> = session.flows().map(Result::unwrap).collect();
-        assert_eq!(flows.len(), 9);
+        assert_eq!(flows.len(), 10);
         // Heads are true for the bodies that were changed, and every body is what its name says.
         for flow in flows {
             let (Some(end), Some(response)) = (&flow.finished, &flow.response) else { continue };

@@ -1,12 +1,17 @@
 //! `consoletap session downloads`: the files that a console fetched in pieces, in a line each.
+//! Secrets that stand in their addresses are masked, unless they are asked for.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use consoletap_catalog::Catalog;
-use consoletap_flow::Flow;
+use consoletap_flow::{Flow, Target};
+use consoletap_interchange::Lessons;
+use consoletap_redact::Redactor;
 use consoletap_session::{Check, Download, Session};
 use serde_json::json;
 
@@ -25,6 +30,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, default_missing_value = "aria2")]
     #[arg(conflicts_with = "json")]
     pub(crate) links: Option<Links>,
+    /// With the secrets that stand in addresses
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 /// Whose input file the addresses are written as.
@@ -47,26 +55,58 @@ pub(crate) fn is_download(catalog: &Catalog) -> impl Fn(&Flow) -> bool {
 }
 
 /// Lists them; gives what else is to be said of the session.
-pub(crate) fn run(args: &Args, look: &Look, out: &mut dyn Write) -> anyhow::Result<String> {
+pub(crate) fn run(
+    args: &Args,
+    catalog: Arc<Catalog>,
+    look: &Look,
+    out: &mut dyn Write,
+) -> anyhow::Result<String> {
     let session = Session::open(&args.directory)?;
-    let (downloads, problems) = session.downloads(is_download(&Catalog::builtin()));
+    let (mut downloads, problems) = session.downloads(is_download(&catalog));
+    let mut remarks: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let with_secrets = if args.raw { 0 } else { mask(&session, catalog, &mut downloads) };
     if let Some(links) = args.links {
-        links.write(&downloads, out)?;
-    } else {
-        for download in &downloads {
-            let check = session.check(download);
-            let text = if args.json {
-                line_of_json(download, &check)
-            } else {
-                draw(download, &check, look)
-            };
-            out.write_all(text.as_bytes())?;
+        let left_out = links.write(&downloads, out)?;
+        remarks.push_str(&remark_of_links(with_secrets, left_out));
+        return Ok(remarks);
+    }
+    for download in &downloads {
+        let check = session.check(download);
+        let text =
+            if args.json { line_of_json(download, &check) } else { draw(download, &check, look) };
+        out.write_all(text.as_bytes())?;
+    }
+    if downloads.is_empty() && !args.json {
+        writeln!(out, "There is no download in this session.")?;
+    }
+    Ok(remarks)
+}
+
+/// Masks the secrets in what is shown of downloads; gives how many addresses are not whole any more.
+fn mask(session: &Session, catalog: Arc<Catalog>, downloads: &mut [Download]) -> usize {
+    let mut redactor = Redactor::masking(catalog);
+    let mut lessons = Lessons::quick(session);
+    session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
+    // The first request of each; its row of the catalog says what is secret in the address.
+    let mut by_flow: HashMap<_, _> = downloads
+        .iter_mut()
+        .filter_map(|download| Some((download.slices.first()?.flow, download)))
+        .collect();
+    let mut masked = 0;
+    for flow in session.flows().flatten() {
+        let Some(download) = by_flow.remove(&flow.id) else { continue };
+        let Some(Target::Url(shown)) = redactor.row(&flow).target else { continue };
+        let mut shown = shown.to_string();
+        if !download.url.contains('?') {
+            shown.truncate(shown.find('?').unwrap_or(shown.len()));
         }
-        if downloads.is_empty() && !args.json {
-            writeln!(out, "There is no download in this session.")?;
+        masked += usize::from(shown != download.url);
+        download.url = shown;
+        for text in [&mut download.etag, &mut download.modified].into_iter().flatten() {
+            *text = redactor.text(text).into_owned();
         }
     }
-    Ok(problems.iter().map(|problem| format!("{problem}\n")).collect())
+    masked
 }
 
 /// The ranges of octets, with both ends in them, as HTTP writes them.
@@ -190,11 +230,14 @@ fn line_of_json(download: &Download, check: &Check) -> String {
 }
 
 impl Links {
-    fn write(self, downloads: &[Download], out: &mut dyn Write) -> io::Result<()> {
+    /// Writes the addresses; gives how many cannot be written for this program.
+    fn write(self, downloads: &[Download], out: &mut dyn Write) -> io::Result<usize> {
+        let mut left_out = 0;
         for download in downloads {
             // A line break in an address would begin another option.
             let url = &download.url;
             if url.contains(|c: char| c.is_control() || c == '"' || c == '\\') {
+                left_out += 1;
                 continue;
             }
             let name = plain_name(download.file_name());
@@ -210,8 +253,26 @@ impl Links {
                 Self::Curl => writeln!(out, "url = \"{url}\"\noutput = \"{name}\"")?,
             }
         }
-        Ok(())
+        Ok(left_out)
     }
+}
+
+/// What a reader of the addresses must know of them.
+fn remark_of_links(with_secrets: usize, left_out: usize) -> String {
+    let mut text = String::new();
+    if with_secrets > 0 {
+        let addresses = count(with_secrets as u64, "address holds", "addresses hold");
+        text.push_str(&format!(
+            "{addresses} a secret, which is masked: a server may refuse it like that. --raw prints it.\n"
+        ));
+    }
+    if left_out > 0 {
+        let addresses = count(left_out as u64, "address was", "addresses were");
+        text.push_str(&format!(
+            "{addresses} left out: a control character, quote or backslash cannot be written there.\n"
+        ));
+    }
+    text
 }
 
 /// A name that is a file right here and needs no quotes.

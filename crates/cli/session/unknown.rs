@@ -8,10 +8,13 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use consoletap_catalog::{Catalog, Query};
 use consoletap_flow::{Flow, Platforms, Target};
+use consoletap_interchange::Lessons;
+use consoletap_redact::Redactor;
 use consoletap_session::Session;
 use serde::Serialize;
 
@@ -44,14 +47,18 @@ pub(crate) enum Format {
 /// Writes what is unknown; gives what else is to be said.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<String> {
     let wanted = Wanted::parse(&args.filter)?;
-    let catalog = Catalog::load(&args.catalog)?;
+    let catalog = Arc::new(Catalog::load(&args.catalog)?);
     let session = Session::open(&args.directory)?;
     let wanted = wanted.of(&session);
+    let mut redactor = Redactor::masking(Arc::clone(&catalog));
+    // This leaves the machine: every body is looked into for what may stand in an address.
+    let mut lessons = Lessons::thorough(&session);
+    session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
     let mut unknown = Unknown::default();
     let mut problems = String::new();
     for flow in session.flows() {
         match flow {
-            Ok(flow) if wanted.fits(&flow) => unknown.add(&flow, &catalog),
+            Ok(flow) if wanted.fits(&flow) => unknown.add(&flow, &redactor.flow(&flow), &catalog),
             Ok(_) => {}
             Err(problem) => problems.push_str(&format!("{problem}\n")),
         }
@@ -136,10 +143,12 @@ struct Listing<'a> {
 }
 
 impl Unknown {
-    fn add(&mut self, flow: &Flow, catalog: &Catalog) {
+    /// Adds a flow, of which `shown` is without secrets: what no row explains is asked of the flow
+    /// as it was, and told as it is shown.
+    fn add(&mut self, flow: &Flow, shown: &Flow, catalog: &Catalog) {
         self.flows += 1;
         let authority = flow.target.as_ref().map(Target::authority);
-        let agent = flow.request.as_ref().and_then(|request| request.headers.text("user-agent"));
+        let agent = flow.request.as_ref().and_then(|head| head.headers.text("user-agent"));
         let hello = flow.hello.as_ref();
         let by_agent = Query { user_agent: agent, ..Query::default() };
         let by_hello = Query {
@@ -158,8 +167,9 @@ impl Unknown {
             sni: hello.and_then(|hello| hello.sni.as_deref()),
             ..of_client
         });
-        let asked = asked(flow);
-        let shown_agent = agent.filter(|agent| !agent.is_empty()).map(generalise::agent);
+        let asked = asked(shown);
+        let shown_agent = shown.request.as_ref().and_then(|head| head.headers.text("user-agent"));
+        let shown_agent = shown_agent.filter(|agent| !agent.is_empty()).map(generalise::agent);
         let mut seen = Seen { count: 1, ..Seen::default() };
         if class.platform != Platforms::default() {
             seen.platforms.insert(class.platform.to_string());
@@ -186,9 +196,9 @@ impl Unknown {
         if let Some(asked) = asked {
             seen.hosts.clear();
             seen.agents.extend(shown_agent);
-            let path = flow.target.as_ref().and_then(Target::path).unwrap_or_default();
+            let path = shown.target.as_ref().and_then(Target::path).unwrap_or_default();
             seen.query.extend(generalise::query_names(path));
-            seen.answers.extend(answer(flow));
+            seen.answers.extend(answer(shown));
             self.left_out += merge(&mut self.requests, asked, &seen);
         }
     }
@@ -372,7 +382,7 @@ mod tests {
         std::fs::write(folder.path().join("draft.toml"), &text).unwrap();
         let catalog = Catalog::load(&[folder.path().to_owned()]).unwrap();
         let mut left = Unknown::default();
-        sample().iter().for_each(|flow| left.add(flow, &catalog));
+        sample().iter().for_each(|flow| left.add(flow, flow, &catalog));
         // An address in somebody's home gets no row.
         let left: Vec<_> = left.requests.keys().map(|asked| asked.host.as_str()).collect();
         assert_eq!(left, ["an address"]);
