@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::harness::Home;
+use super::harness::{Home, json_lines};
 
 /// What is planted, each in a place of its own. No two share more than their beginning.
 const SECRETS: [&str; 18] = [
@@ -37,7 +37,7 @@ const CLIENT: &str = "192.168.77.66";
 fn entry(url: &str, request: Value, posted: Value, response: Value, content: Value) -> Value {
     json!({
         "startedDateTime": "2026-11-23T20:43:00.000Z", "time": 12.5,
-        "_clientAddress": CLIENT, "serverIPAddress": "203.0.113.9", "_serverPort": 80,
+        "_clientAddress": CLIENT, "serverIPAddress": "203.0.113.9", "_serverPort": 8081,
         "request": {
             "method": if posted.is_null() { "GET" } else { "POST" }, "url": url,
             "httpVersion": "HTTP/1.1", "headers": request, "postData": posted,
@@ -325,6 +325,79 @@ async fn har_validator_finds_nothing_wrong() {
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Requests as Chrome's developer tools would list them, of a file with planted secrets and of one
+/// whose flows came through a proxy.
+#[tokio::test]
+async fn the_importer_of_chromes_developer_tools_lists_what_we_write() {
+    let Some(modules) = tool("node/node_modules/chrome-devtools-frontend") else { return };
+    let folder = modules.ancestors().nth(2).unwrap();
+    let home = Home::new();
+    let planted = exported(&home, "har").await;
+    let (recorded, ps4) = (home.text("ps4.har"), super::fixtures::fixture("ps4"));
+    let export = ["session", "export", ps4.to_str().unwrap(), "-f", "har", "-o", &recorded];
+    assert_eq!(home.run(&export).await.code, Some(0));
+    for (file, dir) in [(&planted, home.path("s")), (&recorded, ps4)] {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/devtools.mjs");
+        let folder = folder.to_str().unwrap();
+        let output = home.program("node").args([script, folder, file]).output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let listed = json_lines(&String::from_utf8(output.stdout).unwrap());
+        let session = consoletap_session::Session::open(&dir).unwrap();
+        let mut flows: Vec<_> = session.flows().map(Result::unwrap).collect();
+        // They sort by time as well, and that they keep the order of equals.
+        flows.sort_by_key(|flow| flow.started);
+        assert_eq!(listed.len(), flows.len());
+        for (request, flow) in listed.iter().zip(&flows) {
+            assert_listed(request, flow);
+        }
+    }
+}
+
+#[track_caller]
+fn assert_listed(request: &Value, flow: &consoletap_flow::Flow) {
+    let target = flow.target.as_ref().unwrap();
+    let method = &*flow.request.as_ref().unwrap().method;
+    assert_eq!(request["method"], method);
+    let url = request["url"].as_str().unwrap();
+    assert!(url.contains(&target.authority().host.to_string()), "{url} {target}");
+    // Secrets of the path have other names.
+    assert_eq!(
+        url.matches('/').count(),
+        match target.path() {
+            Some(path) => 2 + path.matches('/').count(),
+            None => 3,
+        },
+        "{url} {target}"
+    );
+    assert_eq!(request["status"].as_u64(), Some(flow.status().map_or(0, u64::from)));
+    let end = flow.finished.as_ref().unwrap();
+    if let Some(server) = end.server {
+        assert_eq!(request["remote"], server.to_string());
+    }
+    let started = flow.started.0 as f64 / 1e6;
+    assert!((request["started"].as_f64().unwrap() - started).abs() < 0.001, "{request}");
+    // Milliseconds from the start; TLS is the last part of connecting.
+    let (timing, parts) = (&request["timing"], end.timings);
+    let millis = |micros: Option<u64>| micros.map_or(0.0, |micros| micros as f64 / 1000.0);
+    let between =
+        |from: &str, to: &str| timing[to].as_f64().unwrap() - timing[from].as_f64().unwrap();
+    let same =
+        |told: f64, part: f64| assert!((told - part).abs() < 0.001, "{told} {part}: {request}");
+    if parts.connect.is_some() {
+        same(between("connectStart", "connectEnd"), millis(parts.connect) + millis(parts.tls));
+    }
+    if parts.tls.is_some() {
+        same(between("sslStart", "sslEnd"), millis(parts.tls));
+    }
+    same(between("sendEnd", "receiveHeadersEnd"), millis(parts.wait));
+    let took = [parts.dns, parts.connect, parts.tls, parts.wait, parts.receive].map(millis);
+    if parts.wait.is_some() {
+        let seconds = request["seconds"].as_f64().unwrap();
+        assert!((seconds * 1000.0 - took.iter().sum::<f64>()).abs() < 0.01, "{took:?}: {request}");
+    }
 }
 
 #[tokio::test]

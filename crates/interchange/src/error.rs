@@ -37,6 +37,14 @@ pub enum ImportError {
         /// Why.
         source: io::Error,
     },
+    /// There is no room for what is unpacked of it.
+    #[error("cannot unpack it in {}: {source}", place.display())]
+    Unpack {
+        /// The folder of the session.
+        place: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// No session can be written there.
     #[error(transparent)]
     Create(#[from] CreateError),

@@ -4,6 +4,7 @@ mod capture;
 mod har;
 mod message;
 mod mitmproxy;
+mod spool;
 mod tnetstring;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use consoletap_catalog::Catalog;
 use consoletap_flow::{BodyCopy, Flow, FlowId, Timestamp};
+use consoletap_session::Stats;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use crate::ImportError;
@@ -44,40 +46,67 @@ const MOST_REMARKS: usize = 20;
 /// it broke is in the session.
 pub fn import(file: &Path, catalog: Arc<Catalog>, out: &Path) -> Result<Imported, ImportError> {
     let read = |source| ImportError::Read { file: file.to_owned(), source };
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(file).map_err(read)?);
-    let head = reader.fill_buf().map_err(read)?.to_vec();
-    let mut reader: Box<dyn BufRead + Send> = match head.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(reader).take(LARGEST))),
-        // RFC 1950 2.2: the method 8, and the two octets are a multiple of 31.
-        [method, flags, ..]
-            if method & 15 == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0 =>
-        {
-            Box::new(BufReader::new(ZlibDecoder::new(reader).take(LARGEST)))
-        }
-        _ => Box::new(reader),
-    };
-    let head = reader.fill_buf().map_err(read)?.to_vec();
-    let Some(format) = Format::of(&head) else {
+    let opened = File::open(file).map_err(read)?;
+    let is_file = opened.metadata().map_err(read)?.is_file();
+    let (mut reader, is_packed) = unpacked(opened).map_err(read)?;
+    let Some(format) = Format::of(reader.fill_buf().map_err(read)?) else {
         return Err(ImportError::Unknown { file: file.to_owned() });
     };
     let options = serde_json::json!({ "imported_from": format.name() });
     let recorder = SessionRecorder::create(out, Timestamp(0), options, false)?;
-    let mut import = Import { catalog, recorder, flows: 0, remarks: Vec::new(), more: 0 };
+    let mut keep = |flow, bodies| recorder.flow(flow, bodies);
+    let mut import = Import::new(catalog, &mut keep);
     let read = match format {
-        Format::Har => har::read(reader, &mut import),
+        // It is read twice, which a file allows that is not packed.
+        Format::Har if is_file && !is_packed => {
+            File::open(file).map_err(Broken::Io).and_then(|file| har::read(file, &mut import))
+        }
+        Format::Har => spool::spool(&mut *reader, out).and_then(|spooled| {
+            har::read(spooled.file, &mut import)?;
+            spooled.cut.map_or(Ok(()), Err)
+        }),
         Format::Mitmproxy => mitmproxy::read(reader, &mut import),
         Format::Capture => capture::read(reader, &mut import),
     };
-    let imported = import.finish(format);
+    let mut imported = import.finish(format);
+    imported.remarks.extend(missing(&recorder.close()));
     match read {
-        Ok(()) => imported,
+        Ok(()) => Ok(imported),
         Err(Broken::Io(source)) => Err(ImportError::Read { file: file.to_owned(), source }),
+        Err(Broken::Unpack(source)) => Err(ImportError::Unpack { place: out.to_owned(), source }),
         Err(Broken::Content(what)) => {
-            let so_far = imported.map_or(0, |imported| imported.flows);
+            let so_far = imported.flows;
             let what = format!("{what}; the {so_far} flows before it are in {}", out.display());
             Err(ImportError::Broken { file: file.to_owned(), format: format.name(), what })
         }
     }
+}
+
+/// The content of a file, and whether it was packed.
+fn unpacked(file: File) -> io::Result<(Box<dyn BufRead + Send>, bool)> {
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    Ok(match reader.fill_buf()? {
+        [0x1f, 0x8b, ..] => {
+            (Box::new(BufReader::new(MultiGzDecoder::new(reader).take(LARGEST))), true)
+        }
+        // RFC 1950 2.2: the method 8, and the two octets are a multiple of 31.
+        &[method, flags, ..]
+            if method & 15 == 8 && (u16::from(method) << 8 | u16::from(flags)) % 31 == 0 =>
+        {
+            (Box::new(BufReader::new(ZlibDecoder::new(reader).take(LARGEST))), true)
+        }
+        _ => (Box::new(reader), false),
+    })
+}
+
+/// What the session could not take, in words.
+fn missing(stats: &Stats) -> Option<String> {
+    let Stats { lost_events, lost_bodies, .. } = stats;
+    (lost_events + lost_bodies > 0).then(|| {
+        format!(
+            "{lost_events} events and {lost_bodies} bodies are missing: the disk did not take them"
+        )
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +149,8 @@ impl Format {
 #[derive(Debug)]
 enum Broken {
     Io(io::Error),
+    /// There is no room to unpack it.
+    Unpack(io::Error),
     Content(String),
 }
 
@@ -134,22 +165,27 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// A session that is being made.
-struct Import {
+/// Takes a flow and what is known of its bodies.
+type Keep<'k> = &'k mut dyn FnMut(Flow, [Option<BodyCopy>; 2]);
+
+/// A file that is being read.
+struct Import<'k> {
     catalog: Arc<Catalog>,
-    recorder: SessionRecorder,
+    keep: Keep<'k>,
     flows: u64,
     remarks: Vec<String>,
     more: u64,
 }
 
-impl Import {
+impl<'k> Import<'k> {
+    fn new(catalog: Arc<Catalog>, keep: Keep<'k>) -> Self {
+        Self { catalog, keep, flows: 0, remarks: Vec::new(), more: 0 }
+    }
+
     /// Takes a flow; it gets its number here.
-    fn flow(&mut self, flow: Flow, bodies: [Option<Vec<u8>>; 2]) {
+    fn flow(&mut self, flow: Flow, bodies: [Option<BodyCopy>; 2]) {
         self.flows += 1;
-        let flow = Flow { id: FlowId(self.flows), ..flow };
-        let copy = |octets: Option<Vec<u8>>| octets.map(|octets| BodyCopy { octets, whole: true });
-        self.recorder.flow(flow, bodies.map(copy));
+        (self.keep)(Flow { id: FlowId(self.flows), ..flow }, bodies);
     }
 
     fn remark(&mut self, remark: String) {
@@ -160,17 +196,15 @@ impl Import {
         }
     }
 
-    fn finish(mut self, format: Format) -> Result<Imported, ImportError> {
+    fn finish(mut self, format: Format) -> Imported {
         if self.more > 0 {
             self.remarks.push(format!("and {} more of that kind", self.more));
         }
-        let stats = self.recorder.close();
-        if stats.lost_events > 0 || stats.lost_bodies > 0 {
-            self.remarks.push(format!(
-                "{} events and {} bodies are missing: the disk did not take them",
-                stats.lost_events, stats.lost_bodies
-            ));
-        }
-        Ok(Imported { format: format.name(), flows: self.flows, remarks: self.remarks })
+        Imported { format: format.name(), flows: self.flows, remarks: self.remarks }
     }
+}
+
+/// Bodies of which everything is there.
+fn whole(bodies: [Option<Vec<u8>>; 2]) -> [Option<BodyCopy>; 2] {
+    bodies.map(|octets| octets.map(|octets| BodyCopy { octets, whole: true }))
 }

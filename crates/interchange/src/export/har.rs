@@ -100,15 +100,16 @@ fn entry(exchange: &Exchange, cap: usize) -> Value {
         "response": response(exchange, cap),
         "cache": {},
         "timings": timings,
-        "connection": flow.client.connection.0.to_string(),
+        "_connectionId": flow.client.connection.0.to_string(),
     });
     let Some(members) = entry.as_object_mut() else { return entry };
     let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
     let end = flow.finished.as_ref();
     if let Some(server) = end.and_then(|end| end.server) {
-        // A bare literal: `[::1]` and an empty string fail har-validator. DevTools takes the port
-        // for 80, so it stands apart.
+        // A bare literal: `[::1]` and an empty string fail har-validator. DevTools take `connection`
+        // for the port, or 80 where there is none; others know `_serverPort`.
         add("serverIPAddress", json!(server.ip().to_canonical().to_string()));
+        add("connection", json!(server.port().to_string()));
         add("_serverPort", json!(server.port()));
     }
     if flow.kind == FlowKind::Websocket {
@@ -134,7 +135,7 @@ fn entry(exchange: &Exchange, cap: usize) -> Value {
     if let Some(failure) = end.and_then(|end| end.failure.as_ref()) {
         add("_error", json!(failure.cause));
     }
-    if matches!(flow.kind, FlowKind::Tunnel | FlowKind::TlsFailure) {
+    if matches!(flow.kind, FlowKind::Tunnel | FlowKind::TlsFailure | FlowKind::Websocket) {
         let mut tunnel = json!({ "bytesUp": flow.request_bytes, "bytesDown": flow.response_bytes });
         if let (Some(hello), Some(facts)) = (&flow.hello, tunnel.as_object_mut()) {
             facts.insert("sni".to_owned(), json!(hello.sni));

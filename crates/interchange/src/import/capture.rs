@@ -26,7 +26,7 @@ const LARGEST_BLOCK: usize = 16 << 20;
 /// So many connections are followed at a time.
 const MOST_CONNECTIONS: usize = 4096;
 
-pub(super) fn read(reader: impl Read + Send, import: &mut Import) -> Result<(), Broken> {
+pub(super) fn read(reader: impl Read + Send, import: &mut Import<'_>) -> Result<(), Broken> {
     let mut reader = create_reader(1 << 16, reader).map_err(|error| broken(&error))?;
     let mut capture =
         Capture { import, interfaces: Vec::new(), open: HashMap::new(), unread: 0, number: 0 };
@@ -76,8 +76,8 @@ struct Interface {
     resolution: u64,
 }
 
-struct Capture<'a> {
-    import: &'a mut Import,
+struct Capture<'a, 'k> {
+    import: &'a mut Import<'k>,
     interfaces: Vec<Interface>,
     open: HashMap<(SocketAddr, SocketAddr, bool), Connection>,
     /// Packets of links that are not read.
@@ -85,7 +85,7 @@ struct Capture<'a> {
     number: u64,
 }
 
-impl Capture<'_> {
+impl Capture<'_, '_> {
     fn block(&mut self, block: &PcapBlockOwned<'_>) {
         match block {
             PcapBlockOwned::LegacyHeader(header) => {

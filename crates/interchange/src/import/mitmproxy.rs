@@ -7,9 +7,12 @@ use consoletap_flow::{ClientHelloFacts, Flow, Headers, Timestamp, Timings};
 
 use super::message::{Message, Response, push, version};
 use super::tnetstring::{Value, cut, parse};
-use super::{Broken, Import};
+use super::{Broken, Import, whole};
 
-pub(super) fn read(mut reader: Box<dyn BufRead + Send>, import: &mut Import) -> Result<(), Broken> {
+pub(super) fn read(
+    mut reader: Box<dyn BufRead + Send>,
+    import: &mut Import<'_>,
+) -> Result<(), Broken> {
     let mut buffer = Vec::new();
     let mut number = 0_u64;
     while cut(&mut *reader, &mut buffer)? {
@@ -27,14 +30,18 @@ pub(super) fn read(mut reader: Box<dyn BufRead + Send>, import: &mut Import) -> 
         };
         let bodies = [content("request"), content("response")];
         match flow(&value, &bodies, import) {
-            Ok(flow) => import.flow(flow, bodies),
+            Ok(flow) => import.flow(flow, whole(bodies)),
             Err(why) => import.remark(format!("flow {number} was left out: {why}")),
         }
     }
     Ok(())
 }
 
-fn flow(value: &Value<'_>, bodies: &[Option<Vec<u8>>; 2], import: &Import) -> Result<Flow, String> {
+fn flow(
+    value: &Value<'_>,
+    bodies: &[Option<Vec<u8>>; 2],
+    import: &Import<'_>,
+) -> Result<Flow, String> {
     let (request, response) = (value.get("request"), value.get("response"));
     let (client, server) = (value.get("client_conn"), value.get("server_conn"));
     let method = lossy(request.get("method"));

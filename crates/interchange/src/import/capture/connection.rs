@@ -9,8 +9,8 @@ use consoletap_flow::{
 };
 use consoletap_tls::{ClientHello, Peek, ServerSeen, ServerSide, peek};
 
-use super::super::Import;
 use super::super::message::{Message, Response};
+use super::super::{Import, whole};
 use super::http::{Exchanged, Http, begins_request};
 use super::stream::{Piece, Stream};
 
@@ -102,7 +102,7 @@ impl Connection {
         &mut self,
         direction: Direction,
         segment: &Segment<'_>,
-        import: &mut Import,
+        import: &mut Import<'_>,
     ) {
         self.latest = self.latest.max(segment.at);
         if !self.is_tcp {
@@ -126,7 +126,7 @@ impl Connection {
     }
 
     /// Ends it: everything that is still to be told of it becomes flows.
-    pub(super) fn finish(mut self, import: &mut Import) {
+    pub(super) fn finish(mut self, import: &mut Import<'_>) {
         for direction in [Direction::Up, Direction::Down] {
             let mut stream = match direction {
                 Direction::Up => std::mem::take(&mut self.up),
@@ -149,7 +149,7 @@ impl Connection {
         direction: Direction,
         at: Timestamp,
         piece: &Piece<'_>,
-        import: &mut Import,
+        import: &mut Import<'_>,
     ) {
         let octets = match piece {
             Piece::Octets(octets) => *octets,
@@ -188,7 +188,7 @@ impl Connection {
     }
 
     /// Tells from the first octets what is spoken.
-    fn decide(&mut self, at: Timestamp, import: &mut Import) {
+    fn decide(&mut self, at: Timestamp, import: &mut Import<'_>) {
         self.speaks = match peek(&self.first_up) {
             Peek::Hello(hello) => Speaks::Tls(hello),
             Peek::NeedMore if self.first_up.len() < HEAD => return,
@@ -204,7 +204,7 @@ impl Connection {
         };
     }
 
-    fn emit(&mut self, done: Vec<Exchanged>, import: &mut Import) {
+    fn emit(&mut self, done: Vec<Exchanged>, import: &mut Import<'_>) {
         for exchanged in done {
             if exchanged.leaves_http && exchanged.request.method == "CONNECT" {
                 // What follows inside is told by one flow, with the handshake that it begins with.
@@ -220,7 +220,7 @@ impl Connection {
         }
     }
 
-    fn exchange(&self, exchanged: Exchanged, import: &mut Import) {
+    fn exchange(&self, exchanged: Exchanged, import: &mut Import<'_>) {
         let Exchanged { request, answer, ended, leaves_http } = exchanged;
         let url = if request.target.contains("://") {
             request.target.clone()
@@ -274,13 +274,13 @@ impl Connection {
             is_websocket: leaves_http,
         };
         match message.into_flow(&import.catalog) {
-            Ok(flow) => import.flow(Flow { notes, ..flow }, copies),
+            Ok(flow) => import.flow(Flow { notes, ..flow }, whole(copies)),
             Err(why) => import.remark(format!("a request was left out: {why}")),
         }
     }
 
     /// A flow for what is no HTTP: its facts, and what the port table says.
-    fn tunnel(&self, import: &mut Import) {
+    fn tunnel(&self, import: &mut Import<'_>) {
         let hello = match &self.speaks {
             Speaks::Tls(hello) => Some(&hello.facts),
             _ => None,
