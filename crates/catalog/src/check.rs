@@ -120,10 +120,6 @@ fn meeting(one: &Matcher, other: &Matcher) -> Option<String> {
     };
     let text = match (&one.text, &other.text) {
         (None, None) => String::new(),
-        // `*a*` and `*b*` always meet, in a text that nobody would send: their examples decide.
-        (Some(one), Some(other)) if one.is_sought() && other.is_sought() && one != other => {
-            return None;
-        }
         (Some(one), Some(other)) => one.shared_text(other)?,
         _ => return None,
     };
@@ -189,6 +185,12 @@ mod tests {
         assert!(findings(&hosts)[0].contains("`aa.b.example`"));
         let headers = ["header = \"X-A: b*\"", "header = \"x-a: b*\""];
         assert_eq!(findings(&headers).len(), 1);
+        let sought = ["user_agent = \"*(X {a:digits})*\"", "user_agent = \"*(X {a:word})*\""];
+        assert!(findings(&sought)[0].contains("`(X 0)`"), "{:?}", findings(&sought));
+        let paths = ["*/x/{a:digits}.js", "*/x/{a:word}.js"]
+            .map(|path| format!("host = \"a.example\"\npath = \"{path}\""));
+        let paths = findings(&[&paths[0], &paths[1]]);
+        assert!(paths[0].contains("its host/x/0.js"), "{paths:?}");
         let hello = "ja3 = \"020944dd06c6d915f917237ca3ca4c14\"";
         assert_eq!(findings(&[hello, hello]).len(), 1);
     }
@@ -205,6 +207,15 @@ mod tests {
             ],
             ["host = \"*.example\"", "host = \"a.example\""],
             ["user_agent = \"*(A*\"", "user_agent = \"*(B*\""],
+            [
+                "host = \"a.example\"\nuser_agent = \"*(A*\"",
+                "host = \"a.example\"\nuser_agent = \"*(B*\"",
+            ],
+            ["user_agent = \"*(A {x:digits})*\"", "user_agent = \"*(B {x:word})*\""],
+            [
+                "host = \"a.example\"\npath = \"*_{a:digits}.js\"",
+                "host = \"a.example\"\npath = \"*-{a:digits}.js\"",
+            ],
         ] {
             assert_eq!(findings(&pair), [""; 0], "{pair:?}");
         }

@@ -63,6 +63,13 @@ enum Token {
 #[derive(Debug, Clone)]
 struct Needle(Finder<'static>);
 
+impl Needle {
+    /// It is made of text; to be safe, an empty one is one, too.
+    fn text(&self) -> &str {
+        std::str::from_utf8(self.0.needle()).unwrap_or_default()
+    }
+}
+
 impl PartialEq for Needle {
     fn eq(&self, other: &Self) -> bool {
         self.0.needle() == other.0.needle()
@@ -216,8 +223,7 @@ impl Pattern {
     pub(crate) fn suffix(&self) -> &str {
         match self.tokens.last() {
             Some(Token::Literal(text)) => text,
-            // Made of text; to be safe, an empty suffix is one, too.
-            Some(Token::Seek(needle)) => std::str::from_utf8(needle.0.needle()).unwrap_or(""),
+            Some(Token::Seek(needle)) => needle.text(),
             _ => "",
         }
     }
@@ -228,7 +234,7 @@ impl Pattern {
     }
 
     /// Whether its text may stand anywhere (`*text*`).
-    pub(crate) fn is_sought(&self) -> bool {
+    fn is_sought(&self) -> bool {
         matches!(self.tokens.first(), Some(Token::Seek(_) | Token::Any))
     }
 

@@ -17,9 +17,56 @@ struct Automaton {
 
 impl Pattern {
     /// A text that both patterns fit.
+    ///
+    /// Two that may begin anywhere (`*(PS3*`, `*(PS4*`) nearly always fit some text: what each
+    /// finds, one behind the other. Nobody sends that, and it does not count. They cannot be told
+    /// apart where the find of one can be that of the other, or hold it.
     pub(crate) fn shared_text(&self, other: &Self) -> Option<String> {
-        let (one, other) = (Automaton::of(self), Automaton::of(other));
-        let end = (one.steps.len() - 1, other.steps.len() - 1);
+        let may_meet = !self.is_sought() || !other.is_sought() || self.shares_find(other);
+        // What stands behind the finds can still tell them apart.
+        let text = || Automaton::of(&self.tokens).shared_text(&Automaton::of(&other.tokens));
+        may_meet.then(text).flatten()
+    }
+
+    fn shares_find(&self, other: &Self) -> bool {
+        let (one, two) = (self.first_find(), other.first_find());
+        match (&one[..], &two[..]) {
+            ([Token::Literal(one)], [Token::Literal(two)]) => {
+                one.contains(&**two) || two.contains(&**one)
+            }
+            _ => is_within(&one, &two) || is_within(&two, &one),
+        }
+    }
+
+    /// What is looked for behind the first `*`, up to the next one.
+    fn first_find(&self) -> Vec<Token> {
+        let mut find = Vec::new();
+        for (index, token) in self.tokens.iter().enumerate() {
+            match token {
+                Token::Any if index == 0 => {}
+                Token::Seek(needle) if index == 0 => {
+                    find.push(Token::Literal(needle.text().into()))
+                }
+                Token::Any | Token::Seek(_) => break,
+                token => find.push(token.clone()),
+            }
+        }
+        find
+    }
+}
+
+/// Whether a text of the one can stand in a text of the other.
+fn is_within(inner: &[Token], outer: &[Token]) -> bool {
+    let anywhere = [&[Token::Any], inner, &[Token::Any]].concat();
+    Automaton::of(&anywhere).shared_text(&Automaton::of(outer)).is_some()
+}
+
+type State = (usize, usize);
+
+impl Automaton {
+    /// A text that both read, as short as there is one.
+    fn shared_text(&self, other: &Self) -> Option<String> {
+        let end = (self.last(), other.last());
         // How each pair of states was reached first.
         let mut reached = HashMap::from([((0, 0), None)]);
         let mut queue = VecDeque::from([(0, 0)]);
@@ -30,7 +77,7 @@ impl Pattern {
             if reached.len() > MOST_STEPS {
                 return None;
             }
-            for (byte, next) in one.steps_with(&other, state) {
+            for (byte, next) in self.steps_with(other, state) {
                 reached.entry(next).or_insert_with(|| {
                     queue.push_back(next);
                     Some((byte, state))
@@ -39,25 +86,10 @@ impl Pattern {
         }
         None
     }
-}
 
-type State = (usize, usize);
-
-fn text_to(end: State, reached: &HashMap<State, Option<(Option<u8>, State)>>) -> String {
-    let mut bytes = Vec::new();
-    let mut state = end;
-    while let Some(Some((byte, before))) = reached.get(&state) {
-        bytes.extend(byte);
-        state = *before;
-    }
-    bytes.reverse();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-impl Automaton {
-    fn of(pattern: &Pattern) -> Self {
+    fn of(tokens: &[Token]) -> Self {
         let mut automaton = Self { steps: vec![Vec::new()] };
-        for token in &pattern.tokens {
+        for token in tokens {
             match token {
                 Token::Literal(text) => automaton.literal(text.as_bytes()),
                 Token::Field { runs, .. } => {
@@ -145,6 +177,17 @@ impl Automaton {
     }
 }
 
+fn text_to(end: State, reached: &HashMap<State, Option<(Option<u8>, State)>>) -> String {
+    let mut bytes = Vec::new();
+    let mut state = end;
+    while let Some(Some((byte, before))) = reached.get(&state) {
+        bytes.extend(byte);
+        state = *before;
+    }
+    bytes.reverse();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +213,49 @@ mod tests {
         assert_eq!(shared("/a", "/ab"), None);
     }
 
+    #[test]
+    fn finds_meet_where_one_is_or_holds_the_other() {
+        for (one, other, text) in [
+            ("*(PS4*", "*(PS4*", "(PS4"),
+            ("*(PS {a:digits}*", "*(PS {b:hex2})*", "(PS 0a)"),
+            ("*/x/{a:digits}.js", "*/x/{b:word}.js", "/x/0.js"),
+            ("*{a:json|xml} *", "*{b:xml|txt} *", "xml "),
+            ("*PlayStation 4*", "*Station*", "PlayStation 4"),
+            ("*(PS4*libhttp*", "*(PS4*AppleWeb*", "(PS4libhttpAppleWeb"),
+            ("*{a:word}*", "*4*", "4"),
+            ("*", "*", ""),
+        ] {
+            assert_eq!(shared(one, other).as_deref(), Some(text), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn finds_that_only_stand_side_by_side_or_share_an_edge_do_not_meet() {
+        for (one, other) in [
+            ("*(PlayStation 4*", "*(PlayStation 5*"),
+            ("*Xbox*", "*xeno*"),
+            ("*(PS {a:digits})*", "*(PS {b:cc})*"),
+            ("*_{n:digits}.pkg", "*-{n:digits}.pkg"),
+            ("*ab*cd*", "*efgh*"),
+            ("*ab*x", "*ab*y"),
+            ("*ab{x:digits}", "*ab{x:digits}c"),
+        ] {
+            assert_eq!(shared(one, other), None, "{one} {other}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_shared_text_that_is_sought_is_read_by_both(one in "\\*[ab]{1,3}(\\{x:digits\\}|\\{x:word\\})?[ab0]{0,2}\\*?",
+                                         other in "\\*(\\{y:aa\\|b\\}|\\{y:hex2\\})?[ab0]{1,3}(\\*a)?\\*?") {
+            let (one, other) = (Pattern::parse(&one).unwrap(), Pattern::parse(&other).unwrap());
+            if let Some(text) = one.shared_text(&other) {
+                proptest::prop_assert!(one.read(&text).is_some(), "{text}");
+                proptest::prop_assert!(other.read(&text).is_some(), "{text}");
+            }
+            proptest::prop_assert!(one.shared_text(&one).is_some());
+        }
+
         #[test]
         fn a_shared_text_is_read_by_both(one in "/[ab]{0,2}(\\*|\\{x:digits\\}|\\{x:word\\}|\\{x:aa\\|b\\})[ab0]{0,2}",
                                          other in "/[ab]{0,2}(\\*|\\{y:segment\\}|\\{y:hex2\\})[ab0]{0,2}") {
