@@ -23,8 +23,9 @@ impl<'t> ContentId<'t> {
         Some(Self { publisher: &text[..6], np_title_id: &text[7..19], label: &text[20..] })
     }
 
-    /// The region of its store, by the first letter (psdevwiki, Content ID). `IP` is Sony's own
-    /// and of no region.
+    /// The region of its store, by the first letter. Unconfirmed for content ids: the letters are
+    /// those that psdevwiki lists for SKU labels (E, H for Asia with K for Korea, J), with the U of
+    /// its American content ids. `I` tells none: `IP` is Sony's own, which some take for America's.
     pub(crate) fn region(self) -> Option<&'static str> {
         Some(match self.publisher.as_bytes()[0] {
             b'U' => "us",
@@ -79,6 +80,9 @@ mod tests {
         assert_eq!(id.np_title_id, "CUSA08652_00");
         assert_eq!(id.label, "CAR0050000000000");
         assert_eq!(id.region(), Some("eu"));
+        let region = |text: &str| ContentId::parse(text).unwrap().region();
+        assert_eq!(region("HP9000-CUSA00001_00-PLAYROOM00000000"), Some("asia"));
+        assert_eq!(region("KP9000-CUSA00001_00-PLAYROOM00000000"), Some("kr"));
         let own = ContentId::parse("IP9100-CUSA00001_00-PLAYROOM00000000").unwrap();
         assert_eq!(own.region(), None);
         assert_eq!(ContentId::parse("EP4389-CUSA08652_00-CAR005000000000"), None);

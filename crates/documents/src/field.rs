@@ -76,7 +76,7 @@ const FIELDS: &[(&str, Format, Value, &str)] = {
     &[
         ("updatelist.offer", F::UpdateList, V::Version, "the version on offer, with its label"),
         ("updatelist.force", F::UpdateList, V::Version, "the version that is forced on a console"),
-        ("updatelist.region", F::UpdateList, V::Word, "the region (the PS3's and PSP's `Dest`)"),
+        ("updatelist.region", F::UpdateList, V::Word, "the region (the PS3's `Dest`)"),
         ("updatelist.image", F::UpdateList, V::Url, "where the images are"),
         ("updatelist.image_size", F::UpdateList, V::Number, "how many bytes an image has"),
         ("title.name", F::TitleMetadata, V::Text, "the name, in every language"),

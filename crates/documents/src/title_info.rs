@@ -1,6 +1,6 @@
 //! Title metadata in XML, as a PS3 and a PS Vita get it: `<title-info rev="1">` with the id, the
-//! name and the icon of a title. Element names as in public readers of it; the name in other
-//! languages stands in `name_01` and so on.
+//! name and the icon of a title. The element names are those of public readers (RPCS3's `PsnClient`).
+//! Unconfirmed: that the name in other languages stands in `name_01` and so on, as in `paramsfo`.
 
 use crate::document::Content;
 use crate::edit::Slot;

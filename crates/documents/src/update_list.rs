@@ -26,7 +26,7 @@ const FORMAT: &str = "an update list";
 /// An update list of some platform.
 #[derive(Debug, Clone)]
 pub enum UpdateList<'a> {
-    /// `ps3-updatelist.txt`, and the list of the PSP, which has the same lines
+    /// `ps3-updatelist.txt`, and the list of the PSP, which may have the same lines (unconfirmed)
     Ps3(Ps3UpdateList<'a>),
     /// `psp2-updatelist.xml`
     Vita(VitaUpdateList<'a>),

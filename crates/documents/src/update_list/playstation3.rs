@@ -1,5 +1,5 @@
-//! `ps3-updatelist.txt`: lines of `name=value;` with CRLF at their ends. The PSP's list has the same
-//! lines.
+//! `ps3-updatelist.txt`: lines of `name=value;` with CRLF at their ends. The PSP's list is
+//! read in the same way: that it has the same lines is unconfirmed, nobody has published one.
 //!
 //! The changed list is the stub that PS3 proxies have served for years: for each destination one
 //! line with `ImageVersion=00000000`, version 0.00 and a CDN address that ends in `nodata`; the
@@ -14,7 +14,7 @@ use crate::edit::{Form, Slot};
 use crate::error::{DocumentError, shown, text, without_mark};
 use crate::patch::Patch;
 
-/// The update list of a PS3 or PSP.
+/// The update list of a PS3; a PSP's too, as far as is known.
 #[derive(Debug, Clone)]
 pub struct Ps3UpdateList<'a> {
     source: &'a str,
