@@ -366,6 +366,11 @@ impl Way {
     ) {
         let mut side = ClientSide::new();
         let seen = self.look(&client, &mut first, &mut side, server.as_ref()).await;
+        if self.stood_in && matches!(seen, First::Other(None)) {
+            let Self { inlet, target, place, .. } = self;
+            let plain = intercept::run_plain(inlet, target, flow, client, first, place);
+            return Box::pin(plain).await;
+        }
         let watch = match &seen {
             First::Hello(_) | First::Open => Watch::both(side),
             First::Other(_) | First::Closed => Watch::nothing(),

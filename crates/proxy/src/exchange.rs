@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use consoletap_filter::Subject;
 use consoletap_flow::{
-    Authority, Client, FlowId, Headers, Host, Kind, Opened, RequestHead, State, Target, Version,
+    Authority, Client, FlowId, Headers, Host, Kind, Opened, RequestHead, Scheme, State, Target,
+    Version,
 };
 use consoletap_tls::Alpn;
 use tokio::net::TcpStream;
@@ -44,6 +45,8 @@ pub(crate) struct Inlet {
 #[derive(Debug, Clone)]
 pub(crate) struct Inside {
     pub(crate) flow: FlowId,
+    /// What is spoken in it: HTTPS, or HTTP in a tunnel that a stand-in answers in.
+    pub(crate) scheme: Scheme,
     /// Where the tunnel leads.
     pub(crate) authority: Authority,
     /// Whom the client asked for in its ClientHello, or else in its CONNECT.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Side, State};
+use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Scheme, Side, State};
 use consoletap_tls::{Alpn, ClientHello, Interceptor, LeafKey, Refusal, Stack, TlsError};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -284,7 +284,8 @@ async fn serve(opening: Opening, flow: FlowId, server_name: Host, alpn: Alpn, tl
     let Opening { inlet, target, spare, place, .. } = opening;
     let http2 = tls.speaks_http2();
     let spare = Arc::new(Mutex::new(spare));
-    let inside = Some(Inside { flow, authority: target, server_name, alpn, spare });
+    let scheme = Scheme::Https;
+    let inside = Some(Inside { flow, scheme, authority: target, server_name, alpn, spare });
     let inlet = Inlet { inside, ..inlet };
     if http2 {
         http2::serve(inlet, tls).await;
@@ -292,6 +293,34 @@ async fn serve(opening: Opening, flow: FlowId, server_name: Host, alpn: Alpn, tl
         let (read, write) = Stream::Tls(tls).into_halves();
         client::requests(inlet, Reader::new(read), Writer::new(write), None).await;
     }
+    drop(place);
+}
+
+/// Serves HTTP that is spoken in a tunnel without TLS, as some clients do with every proxy. `first`
+/// is what was read of it.
+pub(crate) async fn run_plain(
+    inlet: Inlet,
+    target: Authority,
+    mut flow: OpenFlow,
+    client: TcpStream,
+    first: BytesMut,
+    place: Option<OwnedSemaphorePermit>,
+) {
+    flow.log.note("HTTP without TLS is spoken in it");
+    flow.rest();
+    let inside = Inside {
+        flow: flow.id(),
+        scheme: Scheme::Http,
+        server_name: target.host.clone(),
+        authority: target,
+        alpn: Alpn::Http1,
+        spare: Arc::default(),
+    };
+    let (read, write) = Stream::Tcp(client).into_halves();
+    let reader = Reader::with_buffer(read, first);
+    let inlet = Inlet { inside: Some(inside), ..inlet };
+    client::requests(inlet, reader, Writer::new(write), None).await;
+    flow.close(State::Complete, None);
     drop(place);
 }
 

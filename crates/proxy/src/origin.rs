@@ -76,7 +76,7 @@ pub enum Reply {
 /// What becomes of a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForTunnel {
-    /// TLS is opened, and nobody is connected to for it.
+    /// TLS is opened, or HTTP without it served, and nobody is connected to for it.
     Open,
     /// What would become of it without a stand-in.
     Live,

@@ -1,6 +1,6 @@
 //! Requests for the proxy's own pages: answered here, with a row, and never sent on.
 
-use consoletap_flow::{Host, Kind, Opened, RequestHead, State, Target, Url};
+use consoletap_flow::{Host, Kind, Opened, RequestHead, Scheme, State, Target, Url};
 
 use crate::console::{Answer, RequestBody};
 use crate::exchange::{After, Inlet, after, request, say};
@@ -33,7 +33,7 @@ pub(super) async fn run(
         intercepts: shared.settings.tls.intercepts(),
         tested: shared.tested.last(client),
         seen: shared.seen.as_deref(),
-        secure: inlet.inside.is_some(),
+        secure: inlet.inside.as_ref().is_some_and(|inside| inside.scheme == Scheme::Https),
     };
     let document = page::answer(&facts, &head.method, &url.authority.host, &url.path);
     let fields = document.fields();

@@ -120,7 +120,7 @@ pub(super) fn target(inlet: &Inlet, head: &RequestHead) -> Result<Url, (u16, Str
     if let Some(inside) = &inlet.inside {
         if text.starts_with('/') || (text == "*" && head.method == "OPTIONS") {
             return Ok(Url {
-                scheme: Scheme::Https,
+                scheme: inside.scheme,
                 authority: inside.meant(head),
                 path: text.to_owned(),
             });
