@@ -5,12 +5,13 @@ mod bodies;
 mod file;
 mod index;
 mod keys;
-mod log;
 mod near_miss;
 mod packed;
 mod recorded;
 mod request_body;
+mod settings;
 mod spy;
+mod written;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,105 +20,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use consoletap_catalog::Catalog;
 use consoletap_flow::{Authority, Digest, Flow, FlowId, ResponseHead};
 use consoletap_proxy::{Answering, Asked, ForTunnel, OpenBody, Origin, Reply, StandIn, StoredBody};
-use consoletap_session::{OpenError, ReadProblem, Session};
-use thiserror::Error;
+use consoletap_session::{ReadProblem, Session};
 
 use crate::serve::bodies::Bodies;
 use crate::serve::index::{Found, Index, NotFound, Tunnelled};
 use crate::serve::keys::{Question, RequestKey};
+use crate::serve::near_miss::NearMiss;
 use crate::serve::recorded::Recorded;
 use crate::serve::request_body::{READ_AT_MOST, RequestBody};
+use crate::serve::written::{Turn, Written};
 
 pub use additions::{AddError, Additions};
 pub use keys::{InvalidMatchKeys, MatchKeys};
-pub use log::{Ask, Served};
+pub use settings::{Mode, Repeat, ReplayError, ReplaySettings, Timing};
 pub use spy::{Seen, Spied, Spy};
-
-/// What happens when a request comes more often than it was recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Repeat {
-    /// It gets the last answer again.
-    #[default]
-    Last,
-    /// It gets the first answer, and so on.
-    Again,
-    /// It gets none.
-    Never,
-}
-
-/// What a session is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// It is all there is: nobody is connected to.
-    #[default]
-    Replay,
-    /// What is not in it goes to its server.
-    Missing,
-    /// Everything goes to its server, and what was recorded is only compared with; see [`Spy`].
-    Spy,
-}
-
-/// How fast answers come.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Timing {
-    /// At once.
-    #[default]
-    AtOnce,
-    /// With this many times the waits that were recorded: 1 is as it was.
-    Recorded(f64),
-}
-
-/// How a session is served.
-pub struct ReplaySettings {
-    /// What is known of console traffic.
-    pub catalog: Arc<Catalog>,
-    /// What must be the same for an answer to fit.
-    pub keys: MatchKeys,
-    /// What happens when a request comes again.
-    pub repeat: Repeat,
-    /// What it is good for.
-    pub mode: Mode,
-    /// How fast answers come.
-    pub timing: Timing,
-    /// The status of what has no answer.
-    pub unmatched: u16,
-    /// So many of the requests that came are remembered, the newest; see [`Replay::asked`].
-    pub remember: usize,
-}
-
-impl ReplaySettings {
-    /// Everything as it is mostly wanted.
-    #[must_use]
-    pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self {
-            catalog,
-            keys: MatchKeys::default(),
-            repeat: Repeat::default(),
-            mode: Mode::default(),
-            timing: Timing::default(),
-            unmatched: 504,
-            remember: 0,
-        }
-    }
-}
-
-/// Why a session cannot be served.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ReplayError {
-    /// There is none, or in a format that is not known.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A session that was edited by hand has a mistake.
-    #[error(transparent)]
-    Edited(ReadProblem),
-    /// Nothing in it was answered.
-    #[error("there is no request with an answer in {0}, so that nothing can be replayed")]
-    Empty(String),
-}
+pub use written::{Answer, InvalidAnswer};
 
 /// A session that stands in for servers. Give it to a proxy as its origin.
 pub struct Replay {
@@ -125,7 +44,7 @@ pub struct Replay {
     bodies: Arc<Bodies>,
     index: RwLock<Index>,
     problems: Vec<ReadProblem>,
-    asked: log::Log,
+    written: Written,
     dials: AtomicU64,
     /// Which flows went to their servers, for who records them.
     forwarded: Mutex<HashMap<FlowId, bool>>,
@@ -148,8 +67,11 @@ impl Replay {
     ///
     /// # Errors
     /// When there is no session, one in a format that is not known here, one that was edited wrongly,
-    /// or one without an answer, unless what is missing is forwarded.
-    pub fn open(directory: &Path, settings: ReplaySettings) -> Result<Self, ReplayError> {
+    /// or one without an answer, unless what is missing is forwarded or answers were written by hand;
+    /// and when one of those cannot be given.
+    pub fn open(directory: &Path, mut settings: ReplaySettings) -> Result<Self, ReplayError> {
+        let answers = std::mem::take(&mut settings.answers);
+        let written = Written::new(answers, &settings.keys, &settings.catalog)?;
         let session = Session::open(directory)?;
         let (mut index, mut problems) = (Index::default(), Vec::new());
         for flow in session.flows() {
@@ -161,12 +83,12 @@ impl Replay {
                 Err(problem) => problems.push(problem),
             }
         }
-        if index.len() == 0 && settings.mode == Mode::Replay {
+        if index.len() == 0 && written.is_empty() && settings.mode == Mode::Replay {
             return Err(ReplayError::Empty(directory.display().to_string()));
         }
         Ok(Self {
-            asked: log::Log::new(settings.remember),
             settings,
+            written,
             bodies: Arc::new(Bodies::new(session)),
             index: RwLock::new(index),
             problems,
@@ -194,16 +116,12 @@ impl Replay {
         &self.problems
     }
 
-    /// The requests that came, in their order, and what became of each.
+    /// The answers that nobody asked for so far, by hand and recorded: method and URL.
     #[must_use]
-    pub fn asked(&self) -> Vec<Ask> {
-        self.asked.all()
-    }
-
-    /// The recorded requests that nobody made so far: the number of the flow, method and URL.
-    #[must_use]
-    pub fn unused(&self) -> Vec<(FlowId, String)> {
-        self.index().unused().map(|one| (one.flow, one.line.to_string())).collect()
+    pub fn unused(&self) -> Vec<String> {
+        let index = self.index();
+        let recorded = index.unused().map(|one| format!("{} (flow {})", one.line, one.flow));
+        self.written.unused().chain(recorded).collect()
     }
 
     /// How many connections the proxy wanted to open and might not.
@@ -238,18 +156,18 @@ impl Replay {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn key(&self, asked: &Asked<'_>) -> RequestKey {
+    fn key(&self, asked: &Asked<'_>, keys: &MatchKeys) -> RequestKey {
         let Asked { method, url, headers, .. } = *asked;
         let body =
             if asked.whole { RequestBody::known(headers, asked.body) } else { RequestBody::Large };
         let entry = self.settings.catalog.entry_of(asked.classification);
         let question = Question { method, url, headers, body: &body };
-        self.settings.keys.of(&question, entry)
+        keys.of(&question, entry)
     }
 
     /// What a server is expected to answer.
-    fn expect(&self, asked: &Asked<'_>) -> Result<Expected, String> {
-        let (key, index) = (self.key(asked), self.index());
+    fn recorded_for(&self, asked: &Asked<'_>) -> Result<Expected, String> {
+        let (key, index) = (self.key(asked, &self.settings.keys), self.index());
         match index.find(&key, asked.method, asked.headers, self.settings.repeat) {
             Ok(Found::One(recorded)) => Ok(Expected {
                 flow: recorded.flow,
@@ -263,22 +181,51 @@ impl Replay {
         }
     }
 
-    /// What becomes of a request, without the octets of its answer.
-    fn look_up(&self, asked: &Asked<'_>) -> Result<Stored, Served> {
+    /// What becomes of a request, without the octets of its answer; or why there is none.
+    fn look_up(&self, asked: &Asked<'_>) -> Result<Stored, String> {
+        if self.written.is_empty() {
+            return self.look_up_recorded(asked).map_err(|why| unmatched(asked, &why));
+        }
+        let key = self.key(asked, self.written.keys());
+        let turn = self.written.turn(asked, &key);
+        if let Turn::Now(stand_in) = turn {
+            return Ok(Stored { small: None, stand_in });
+        }
+        let why = match (self.look_up_recorded(asked), turn) {
+            (Ok(stored), _) => return Ok(stored),
+            (Err(NotFound::Unknown(_) | NotFound::Unfit(_)), Turn::Over(last, count)) => {
+                let again = match self.settings.repeat {
+                    Repeat::Never => None,
+                    Repeat::Last => Some(last),
+                    Repeat::Again => Some(self.written.anew(asked, &key).unwrap_or(last)),
+                };
+                match again {
+                    Some(stand_in) => return Ok(Stored { small: None, stand_in }),
+                    None => NotFound::UsedUp(count),
+                }
+            }
+            (Err(NotFound::Unknown(near)), _) => {
+                NotFound::Unknown(NearMiss::nearer(self.written.nearest(&key), near))
+            }
+            (Err(why), _) => why,
+        };
+        Err(unmatched(asked, &why))
+    }
+
+    fn look_up_recorded(&self, asked: &Asked<'_>) -> Result<Stored, NotFound> {
         let Asked { method, headers, .. } = *asked;
-        let (key, index) = (self.key(asked), self.index());
-        match index.find(&key, method, headers, self.settings.repeat) {
-            Ok(Found::One(recorded)) => Ok(self.one(recorded, method)),
-            Ok(Found::File(recorded, version)) => {
+        let (key, index) = (self.key(asked, &self.settings.keys), self.index());
+        match index.find(&key, method, headers, self.settings.repeat)? {
+            Found::One(recorded) => Ok(self.one(recorded, method)),
+            Found::File(recorded, version) => {
                 let mut stand_in = self.stand_in(recorded);
                 stand_in.head.status = 200;
                 stand_in.head.reason = "OK".into();
                 stand_in.head.headers.remove("content-range");
                 stand_in.selects = true;
                 stand_in.body = StoredBody::Stored(Arc::clone(&version.coverage));
-                Ok(Stored { flow: recorded.flow, small: None, stand_in })
+                Ok(Stored { small: None, stand_in })
             }
-            Err(why) => Err(Served::Unmatched(unmatched(asked, &why))),
         }
     }
 
@@ -291,7 +238,7 @@ impl Replay {
             match kept {
                 _ if total == 0 => stand_in.body = StoredBody::Octets(bytes::Bytes::new()),
                 Some(kept) if kept.length == total && bodies::is_small(total) => {
-                    small = (method != "HEAD").then_some(kept.body);
+                    small = (method != "HEAD").then_some((recorded.flow, kept.body));
                     coverage.add(0, kept.length, kept.body);
                     stand_in.body = StoredBody::Stored(Arc::new(coverage));
                 }
@@ -303,7 +250,7 @@ impl Replay {
                 }
             }
         }
-        Stored { flow: recorded.flow, small, stand_in }
+        Stored { small, stand_in }
     }
 
     fn stand_in(&self, recorded: &Recorded) -> StandIn {
@@ -326,52 +273,43 @@ impl Replay {
 
     async fn reply(&self, asked: Asked<'_>) -> Reply {
         if self.settings.mode == Mode::Spy {
-            let expected = self.expect(&asked);
+            let expected = self.recorded_for(&asked);
             let mut all = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(asked.flow, expected);
-            self.asked.add(&asked, Served::Forwarded);
             return Reply::Forward;
         }
-        let (reply, served) = match self.look_up(&asked) {
-            Ok(Stored { flow, small: Some(name), mut stand_in }) => {
+        let reply = match self.look_up(&asked) {
+            Ok(Stored { small: Some((flow, name)), mut stand_in }) => {
                 match self.bodies.small(name).await {
                     Ok(octets) => {
                         stand_in.body = StoredBody::Octets(octets);
-                        (Reply::Answer(Box::new(stand_in)), Served::Recorded(flow))
+                        Reply::Answer(Box::new(stand_in))
                     }
                     Err(error) => {
-                        let why = format!("the answer of flow {flow} cannot be read: {error}");
-                        self.refused(Served::Unmatched(why))
+                        self.refuse(format!("the answer of flow {flow} cannot be read: {error}"))
                     }
                 }
             }
-            Ok(Stored { flow, stand_in, .. }) => {
-                (Reply::Answer(Box::new(stand_in)), Served::Recorded(flow))
-            }
-            Err(_) if self.settings.mode == Mode::Missing => (Reply::Forward, Served::Forwarded),
-            Err(served) => self.refused(served),
+            Ok(Stored { stand_in, .. }) => Reply::Answer(Box::new(stand_in)),
+            Err(_) if self.settings.mode == Mode::Missing => Reply::Forward,
+            Err(why) => self.refuse(why),
         };
         if self.settings.mode == Mode::Missing {
             let mut forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
-            forwarded.insert(asked.flow, served == Served::Forwarded);
+            forwarded.insert(asked.flow, matches!(reply, Reply::Forward));
         }
-        self.asked.add(&asked, served);
         reply
     }
 
-    fn refused(&self, served: Served) -> (Reply, Served) {
-        let why = match &served {
-            Served::Unmatched(why) => why.clone(),
-            _ => String::new(),
-        };
-        (Reply::Refuse { status: self.settings.unmatched, why }, served)
+    fn refuse(&self, why: String) -> Reply {
+        Reply::Refuse { status: self.settings.unmatched, why }
     }
 }
 
 /// An answer, but for the octets of a small body.
 struct Stored {
-    flow: FlowId,
-    small: Option<Digest>,
+    /// That body, and whose it is.
+    small: Option<(FlowId, Digest)>,
     stand_in: StandIn,
 }
 
@@ -410,6 +348,7 @@ impl Origin for Replay {
         match self.index().tunnelled(to) {
             _ if self.settings.mode == Mode::Spy => ForTunnel::Live,
             Tunnelled::Opened => ForTunnel::Open,
+            _ if self.written.opens(to) => ForTunnel::Open,
             _ if !replays => ForTunnel::Live,
             _ if !self.settings.keys.tells_servers_apart() => ForTunnel::Open,
             Tunnelled::Blind => ForTunnel::Refuse {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use consoletap_catalog::{Catalog, Entry, Query};
-use consoletap_flow::{Authority, Flow, Headers, Kept, Kind, Scheme};
+use consoletap_flow::{Authority, Flow, Headers, Kept, Kind};
 use consoletap_session::Session;
 
 use crate::serve::Repeat;
@@ -24,7 +24,8 @@ pub(crate) struct Index {
     by_key: HashMap<Arc<PackedKey>, usize>,
     /// Groups in whose key something stands for a secret.
     secret: Vec<(RequestKey, usize)>,
-    /// Servers that were spoken to by HTTPS which was opened.
+    /// Servers that can be answered for through a tunnel: those that were spoken to by HTTPS which
+    /// was opened, and by HTTP, since some clients ask any proxy for a tunnel.
     opened: HashSet<Authority>,
     /// Servers that were spoken to through tunnels alone.
     blind: HashSet<Authority>,
@@ -84,9 +85,7 @@ impl Index {
             known.insert(target.authority().clone());
         }
         let Some(exchange) = Exchange::of(flow) else { return };
-        if exchange.url.scheme == Scheme::Https {
-            self.opened.insert(exchange.url.authority.clone());
-        }
+        self.opened.insert(exchange.url.authority.clone());
         let key = key(&exchange, session, catalog, keys);
         let index = self.exchanges.len();
         let packed = PackedKey::of(&key);
@@ -168,11 +167,12 @@ impl Index {
 
     fn nearest(&self, key: &RequestKey) -> Option<NearMiss> {
         let keys = self.groups.iter().map(|group| group.key.unpack());
-        let (group, differences) = near_miss::nearest(key, keys)?;
+        let (group, likeness, differences) = near_miss::nearest(key, keys)?;
         let first = self.groups.get(group)?.members.first()?;
         let recorded = self.exchanges.get(*first)?;
-        let recorded = format!("{} (flow {})", recorded.line, recorded.flow);
-        Some(NearMiss { recorded, differences })
+        let nearest =
+            format!("the nearest recorded request is {} (flow {})", recorded.line, recorded.flow);
+        Some(NearMiss { nearest, likeness, differences })
     }
 }
 

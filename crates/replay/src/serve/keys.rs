@@ -79,6 +79,11 @@ impl MatchKeys {
         self.body != BodyKeys::None
     }
 
+    /// The same for a request of which no more is known than its method and its URL.
+    pub(crate) fn of_method_and_url(&self) -> Self {
+        Self { headers: Vec::new(), body: BodyKeys::None, ..self.clone() }
+    }
+
     /// Whether requests to different servers are told apart.
     pub(crate) fn tells_servers_apart(&self) -> bool {
         self.host && self.scheme

@@ -14,10 +14,22 @@ const COMPARE_AT_MOST: usize = 20_000;
 /// The nearest recorded request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NearMiss {
-    /// What was recorded, in one line.
-    pub(crate) recorded: String,
+    /// What it is, in one line.
+    pub(crate) nearest: String,
+    /// How alike it is to what was asked.
+    pub(crate) likeness: u32,
     /// What differs.
     pub(crate) differences: Vec<Mismatch>,
+}
+
+impl NearMiss {
+    /// The one that is more like what was asked; of equals the first.
+    pub(crate) fn nearer(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) if other.likeness > one.likeness => Some(other),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 /// One part in which two requests differ.
@@ -76,12 +88,13 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Finds the recorded request that is nearest to `asked`; none where nothing is alike.
+/// Finds the request that is nearest to `asked`, how alike it is, and what differs; none where
+/// nothing is alike.
 pub(crate) fn nearest(
     asked: &RequestKey,
     recorded: impl Iterator<Item = RequestKey>,
-) -> Option<(usize, Vec<Mismatch>)> {
-    let (index, key, _) = recorded
+) -> Option<(usize, u32, Vec<Mismatch>)> {
+    let (index, key, likeness) = recorded
         .take(COMPARE_AT_MOST)
         .enumerate()
         .map(|(index, key)| {
@@ -94,7 +107,7 @@ pub(crate) fn nearest(
             _ => Some(this),
         })
         .filter(|(_, _, likeness)| *likeness > 0)?;
-    Some((index, differences(asked, &key)))
+    Some((index, likeness, differences(asked, &key)))
 }
 
 /// How alike two requests are. The host and the path say most; a method or a scheme that they
@@ -149,7 +162,7 @@ fn differences(asked: &RequestKey, recorded: &RequestKey) -> Vec<Mismatch> {
 
 impl fmt::Display for NearMiss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the nearest recorded request is {}", self.recorded)?;
+        f.write_str(&self.nearest)?;
         self.differences.iter().try_for_each(|difference| write!(f, "\n  {difference}"))
     }
 }

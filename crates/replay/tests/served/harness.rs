@@ -173,9 +173,9 @@ pub(crate) fn fixture(console: &str) -> PathBuf {
 
 static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::builtin()));
 
-/// Settings as a test guard would have them.
+/// The usual settings.
 pub(crate) fn settings() -> ReplaySettings {
-    ReplaySettings { remember: 1000, ..ReplaySettings::new(Arc::clone(&CATALOG)) }
+    ReplaySettings::new(Arc::clone(&CATALOG))
 }
 
 #[derive(Default)]

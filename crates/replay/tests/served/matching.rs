@@ -1,6 +1,6 @@
 //! Which recorded answer a request gets, and what it is told where there is none.
 
-use consoletap_replay::{Repeat, ReplaySettings, Served as Became};
+use consoletap_replay::{Repeat, ReplaySettings};
 
 use super::harness::{Recording, Served, get, parts, settings};
 
@@ -104,7 +104,7 @@ async fn repeated_requests_get_their_answers_in_order() {
             got.push(format!("{status} {body}"));
         }
         assert_eq!(got, expected, "{repeat:?}");
-        assert_eq!(served.replay.unused(), []);
+        assert!(served.replay.unused().is_empty());
         served.stop().await;
     }
 }
@@ -122,8 +122,6 @@ async fn what_has_no_answer_is_told_with_the_nearest() {
     let far = served.get("http://elsewhere.example/", "").await;
     assert_eq!((parts(&near).0, parts(&far).0), (418, 418));
     insta::assert_snapshot!(format!("{}---\n{}", parts(&near).1, parts(&far).1));
-    let asked = served.replay.asked();
-    assert!(matches!(&asked[0].served, Became::Unmatched(why) if why.contains("level")));
     let flows = served.stop().await;
     let failure = flows[0].finished.as_ref().unwrap().failure.as_ref().unwrap();
     insta::assert_snapshot!(failure.cause);

@@ -68,11 +68,47 @@ async fn curl_gets_from_a_fixture_what_the_console_got() {
 }
 
 #[tokio::test]
+async fn http_in_a_tunnel_is_answered_as_outside_of_one() {
+    let recording = Recording::of(&[
+        get("http://game.test/one", "1"),
+        get("http://game.test:8080/two", "2"),
+        get("https://store.test/list", "list"),
+    ]);
+    let served = Served::start(recording.path()).await;
+    let tunnelled = |to: &str, path: &str| {
+        let host = to.trim_end_matches(":80");
+        format!(
+            "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n\
+             GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    for (to, path, status, body) in [
+        ("game.test:80", "/one", 200, "1"),
+        ("game.test:8080", "/two", 200, "2"),
+        ("game.test:80", "/two", 504, "GET http://game.test/two was not recorded"),
+        // What was HTTPS is not given to who speaks HTTP.
+        ("store.test:443", "/list", 504, "scheme: recorded \"https\", asked \"http\""),
+        ("store.test:443", "CONNECT", 400, ""),
+    ] {
+        let answer = served.say(tunnelled(to, path)).await;
+        let (tunnel, inside) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(tunnel.starts_with("HTTP/1.1 200 "), "{answer}");
+        let (got, text) = parts(inside);
+        assert_eq!(got, status, "{answer}");
+        assert!(text.contains(body), "{answer}");
+    }
+    let flows = served.stop().await;
+    let tunnels = flows.iter().filter(|flow| flow.kind == Kind::Tunnel).count();
+    assert_eq!(tunnels, 5);
+    assert!(flows.iter().all(|flow| flow.kind != Kind::Http || flow.tunnel.is_some()));
+}
+
+#[tokio::test]
 async fn what_would_connect_is_kept_from_it_and_counted() {
     let recording = Recording::of(&[get("https://store.test/list", "from the session")]);
     let served = Served::start(recording.path()).await;
     let answer = served
-        .say("CONNECT store.test:443 HTTP/1.1\r\nHost: store.test\r\n\r\nno TLS at all")
+        .say("CONNECT store.test:443 HTTP/1.1\r\nHost: store.test\r\n\r\n\x16\x03\x01\x00\x04none")
         .await;
     assert!(answer.ends_with("\r\n\r\n"), "the tunnel stood, and nothing came of it: {answer}");
     assert_eq!(served.replay.refused_dials(), 1);
