@@ -7,6 +7,8 @@ use consoletap_replay::{Answer, TestProxy};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::served::harness::{Recording, fixture, get};
 
@@ -33,13 +35,27 @@ fn all_was_asked(replay: &TestProxy) {
     assert!(replay.unanswered().is_empty());
 }
 
+/// TLS for a client that trusts this CA alone, with the crypto provider of this project.
+fn trusting(ca_pem: &str, alpn: &[&str]) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
 #[tokio::test]
 async fn reqwest() {
     let recording = recording();
     let replay = proxy(&recording);
     let client = reqwest::Client::builder()
         .proxy(reqwest::Proxy::all(replay.url()).unwrap())
-        .tls_certs_only([reqwest::Certificate::from_pem(replay.ca_pem().as_bytes()).unwrap()])
+        .tls_backend_preconfigured(trusting(replay.ca_pem(), &["h2", "http/1.1"]))
         .build()
         .unwrap();
     for (url, expected) in EXPECTED {
