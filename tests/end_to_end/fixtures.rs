@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use consoletap_catalog::{Catalog, Query};
-use consoletap_flow::{Flow, Host, Kept, Target};
+use consoletap_flow::{Flow, Headers, Host, Kept, Kind, State, Target};
 use consoletap_session::Session;
 use consoletap_simulator::{
     Console, Pace, Report, Request, Sizes, TlsVersion, World, ps3_update_check, ps4_start_up,
@@ -121,29 +121,72 @@ async fn they_are_as_trim_writes_them() {
 /// How much of a firmware image came before the player pressed Cancel is another number each time.
 const LASTING: &str = "!~d ^deu01";
 
-/// `cargo test --workspace --test tests make_the_sessions_again -- --ignored`
+/// `CONSOLETAP_SESSIONS=write` makes them anew, where the simulator says something else now.
 #[tokio::test]
-#[ignore = "writes to tests/sessions"]
-async fn make_the_sessions_again() {
+async fn they_say_what_the_simulator_says() {
+    let writes = std::env::var_os("CONSOLETAP_SESSIONS").is_some_and(|value| value == "write");
     for console in CONSOLES {
         let home = Home::new();
-        let world = Arc::new(World::start_with(SIZES).await.unwrap());
-        let tap = home.tap().trusted_world(&world).args(INTERCEPTED).start().await;
-        let report = play(console, &home, &tap, &world).await;
-        assert!(report.is_as_documented(), "{report:?}");
-        tap.stop().await;
-        // Pseudonyms that are the same each time: what they stand for was made up.
-        home.write("session/pseudonyms.key", [0; 32]);
-        let (from, to) = (home.text("session"), home.text("trimmed"));
-        let ended = home.run(&["session", "trim", &from, LASTING, &to, "--note", NOTE]).await;
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let place = fixture(console);
-        let _ = std::fs::remove_dir_all(&place);
-        for file in files_below(&home.path("trimmed")) {
-            let to = place.join(file.strip_prefix(home.path("trimmed")).unwrap());
-            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::fs::write(to, std::fs::read(file).unwrap()).unwrap();
+        let made = make(console, &home).await;
+        let (now, then) = (sayings(&made), sayings(&fixture(console)));
+        if now != then && writes {
+            replace(&fixture(console), &made);
+        } else {
+            let how = "CONSOLETAP_SESSIONS=write cargo test --workspace --test tests fixtures";
+            assert!(
+                now == then,
+                "{console} is another one now: {how}\n{now:#?}\nand not\n{then:#?}"
+            );
         }
+    }
+}
+
+/// A trimmed session of what the simulator does for a console.
+async fn make(console: &str, home: &Home) -> PathBuf {
+    let world = Arc::new(World::start_with(SIZES).await.unwrap());
+    let tap = home.tap().trusted_world(&world).args(INTERCEPTED).start().await;
+    let report = play(console, home, &tap, &world).await;
+    assert!(report.is_as_documented(), "{report:?}");
+    tap.stop().await;
+    // Pseudonyms that are the same each time: what they stand for was made up.
+    home.write("session/pseudonyms.key", [0; 32]);
+    let (from, to) = (home.text("session"), home.text("trimmed"));
+    let ended = home.run(&["session", "trim", &from, LASTING, &to, "--note", NOTE]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    home.path("trimmed")
+}
+
+/// What a session says, without what is another one each time: times, the order of what was under
+/// way at once, certificates, and how much came of what was dropped.
+fn sayings(session: &Path) -> Vec<String> {
+    let session = Session::open(session).unwrap();
+    let fields = |headers: &Headers| {
+        let lasting = headers.iter().filter(|field| !field.is("date") && !field.is("expires"));
+        lasting.map(|field| format!("{field:?}")).collect::<Vec<_>>().join(", ")
+    };
+    let mut sayings: Vec<String> = session
+        .flows()
+        .map(|flow| {
+            let flow = flow.unwrap();
+            let (request, end) = (flow.request.unwrap(), flow.finished.unwrap());
+            let answer = flow.response.map(|head| (head.status, fields(&head.headers)));
+            let is_whole = end.state == State::Complete && flow.kind == Kind::Http;
+            let bodies = is_whole.then_some((end.request_body, end.response_body));
+            let (asked, target) = (fields(&request.headers), flow.target.unwrap());
+            let (method, document) = (&request.method, flow.document);
+            format!("{method} {target} {asked} {answer:?} {:?} {bodies:?} {document:?}", end.state)
+        })
+        .collect();
+    sayings.sort();
+    sayings
+}
+
+fn replace(place: &Path, made: &Path) {
+    std::fs::remove_dir_all(place).unwrap();
+    for file in files_below(made) {
+        let to = place.join(file.strip_prefix(made).unwrap());
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(file, to).unwrap();
     }
 }
 
