@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use consoletap_flow::Kind;
+use consoletap_flow::{Kept, Kind};
 use consoletap_simulator::{Act, RawOrigin, World};
 use insta::assert_snapshot;
 
@@ -92,6 +92,44 @@ async fn what_is_missing_is_sent_on_once_and_added() {
     let again = serve(&home, &home.path("session"), &[]).await;
     assert!(speak(again.address(), &get("/new")).await.ends_with("new"));
     again.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_body_is_added_whole_and_one_that_is_known_is_not_added_again() {
+    let home = Home::new();
+    record(&home, &[("/known", "recorded")]).await;
+    let large: String = (0..300_000).map(|number| format!("{number:08}\n")).collect();
+    let script = |answered: &str| vec![Act::ReadHead, Act::Send(answer(answered).into())];
+    let mut posted = script("thanks");
+    posted.insert(1, Act::Read(3 << 20));
+    let server = RawOrigin::play_in_turn(vec![script(&large), posted]).await.unwrap();
+    let to = format!("*={}", server.address());
+    let session = home.path("session");
+    let tap = serve(&home, &session, &["--record", "missing", "--resolve", &to]).await;
+    for _ in 0..3 {
+        assert!(speak(tap.address(), &get("/large")).await.ends_with(&large));
+        assert!(speak(tap.address(), &get("/known")).await.ends_with("recorded"));
+    }
+    let upload = "x".repeat(3 << 20);
+    let post = format!(
+        "POST http://game.example/up HTTP/1.1\r\nHost: game.example\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{upload}",
+        upload.len()
+    );
+    assert!(speak(tap.address(), &post).await.ends_with("thanks"));
+    tap.stop().await;
+    let flows = home.flows();
+    let sent = flows[2].finished.as_ref().unwrap().request_body;
+    assert_eq!((sent.bytes, sent.kept), (3 << 20, Kept::Whole));
+    assert_eq!(flows.len(), 3, "what the session answers is not added to it");
+    let body = flows[1].finished.as_ref().unwrap().response_body;
+    assert_eq!((body.bytes, body.kept), (2_700_000, Kept::Whole));
+    let tap = serve(&home, &session, &[]).await;
+    assert!(speak(tap.address(), &get("/large")).await.ends_with(&large));
+    tap.stop().await;
+    let bodies = session.join("bodies");
+    let named_for_flows = super::exports::files_below(&bodies);
+    assert_eq!(named_for_flows.len(), 2, "{named_for_flows:?}");
 }
 
 #[tokio::test]

@@ -113,7 +113,8 @@ pub(crate) fn run(args: Args, printer: &Arc<Printer>) -> anyhow::Result<ExitCode
         settings.session.place = SessionPlace::Nowhere;
     }
     if spy || record.is_some() {
-        settings.proxy.keep = Keep { full: false, ..Keep::default() };
+        // What is added has to be whole to be replayed; what is compared is done with afterwards.
+        settings.proxy.keep = Keep { full: !spy, ..Keep::default() };
     }
     let mode = match record {
         _ if spy => Mode::Spy,

@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consoletap_flow::{Event, Flow, FlowId, Happening, Kind, Record, Recorder};
+use consoletap_flow::{
+    BodySide, BodyStream, Event, Flow, FlowId, Happening, Kind, Record, Recorder,
+};
 use consoletap_session::{CreateError, Options, Stats, Writer};
 use thiserror::Error;
 
 use crate::serve::Replay;
+use crate::serve::request_body::READ_AT_MOST;
 
 /// Why nothing can be added.
 #[derive(Debug, Error)]
@@ -39,7 +42,7 @@ enum Fate {
 /// A recorder that writes what went to servers.
 pub struct Additions {
     replay: Arc<Replay>,
-    writer: Writer,
+    writer: Arc<Writer>,
     views: Arc<dyn Recorder>,
     flows: Mutex<HashMap<FlowId, Fate>>,
 }
@@ -76,7 +79,7 @@ impl Additions {
         };
         let (directory, about) = (session.directory(), session.about().clone());
         let writer = Writer::create(directory, about, options, Some(Box::new(see)))?;
-        let (replay, flows) = (Arc::clone(replay), Mutex::default());
+        let (replay, writer, flows) = (Arc::clone(replay), Arc::new(writer), Mutex::default());
         Ok(Arc::new(Self { replay, writer, views, flows }))
     }
 
@@ -151,5 +154,51 @@ impl Recorder for Additions {
     fn record(&self, record: Record) {
         self.views.record(Record::new(record.event.clone()));
         self.sort(record).into_iter().for_each(|record| self.writer.record(record));
+    }
+
+    fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {
+        let (replay, writer) = (Arc::clone(&self.replay), Arc::clone(&self.writer));
+        let fate = BodyFate::Held(Vec::new());
+        Some(Box::new(Undecided { replay, writer, flow, side, fate }))
+    }
+}
+
+/// A body of a flow of which it is not known yet whether it is written.
+struct Undecided {
+    replay: Arc<Replay>,
+    writer: Arc<Writer>,
+    flow: FlowId,
+    side: BodySide,
+    fate: BodyFate,
+}
+
+enum BodyFate {
+    /// What came so far.
+    Held(Vec<u8>),
+    Written(Box<dyn BodyStream>),
+    /// Nobody wants it.
+    Left,
+}
+
+impl BodyStream for Undecided {
+    fn push(&mut self, octets: &[u8]) {
+        if let BodyFate::Held(held) = &mut self.fate {
+            match self.replay.was_forwarded(self.flow, false) {
+                // A request is read that far before it is known; what a rule answers never is.
+                None if held.len() + octets.len() <= 2 * READ_AT_MOST => {
+                    return held.extend(octets);
+                }
+                Some(true) => {
+                    let held = std::mem::take(held);
+                    let stream = self.writer.stream_body(self.flow, self.side);
+                    self.fate = stream.map_or(BodyFate::Left, BodyFate::Written);
+                    self.push(&held);
+                }
+                None | Some(false) => self.fate = BodyFate::Left,
+            }
+        }
+        if let BodyFate::Written(stream) = &mut self.fate {
+            stream.push(octets);
+        }
     }
 }

@@ -392,6 +392,29 @@ mod tests {
     }
 
     #[test]
+    fn the_noise_of_every_row_of_the_catalog_is_left_out_and_nothing_else() {
+        let catalog = consoletap_catalog::Catalog::builtin();
+        let (keys, headers) = (MatchKeys::default(), Headers::default());
+        let mut rows = 0;
+        for entry in catalog.entries().filter(|entry| !entry.noise.is_empty()) {
+            let of = |query: &str| {
+                let url = format!("http://a.test/x?{query}").parse().unwrap();
+                let body = &RequestBody::Unknown;
+                let question = Question { method: "GET", url: &url, headers: &headers, body };
+                keys.of(&question, Some(entry))
+            };
+            for name in &entry.noise {
+                assert_eq!(of(&format!("{name}=1&k=1")), of(&format!("k=1&{name}=2")), "{name}");
+                assert_eq!(of(&format!("{name}=1&k=1")), of("k=1"), "{name}");
+            }
+            // Of downloads the path alone counts.
+            assert_eq!(of("k=1") == of("k=2"), entry.download, "{}", entry.id);
+            rows += 1;
+        }
+        assert!(rows > 20, "{rows}");
+    }
+
+    #[test]
     fn bodies_are_compared_as_what_they_are() {
         for (keys, one, other, same) in [
             ("body", "a", "a", true),

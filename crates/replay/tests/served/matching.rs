@@ -84,6 +84,42 @@ async fn the_catalog_knows_what_means_nothing() {
     assert_eq!(got, ["package"]);
 }
 
+/// Outside of downloads, where the rest of the query counts.
+#[tokio::test]
+async fn only_the_keys_that_the_catalog_names_mean_nothing() {
+    let json = "http://gs2.ww.prod.dl.playstation.net/gs2/ppkgo/prod/CUSA00135_00/21/\
+                f_06da3b33d65c72bc25dac70c5d3c5669addbe50a94e87cc644e5b9471101303f/f/\
+                EP1018-CUSA00135_00-BATMANARKHAMKNHT-A0118-V0100.json";
+    let list = "http://fus01.psp2.update.playstation.net/update/psp2/list/us/psp2-updatelist.xml";
+    let sun = "https://sun.hac.lp1.d4c.nintendo.net/v1/system_update_meta";
+    for (recorded, same, other) in [
+        // The signature and the address of the moment; `lang` is no such thing.
+        (
+            format!("{json}?product=0287&serverIpAddr=1.2.3.4&r=00000001&lang=en"),
+            format!("{json}?lang=en&serverIpAddr=9.9.9.9&downloadId=7&q=1&du=0"),
+            format!("{json}?product=0287&serverIpAddr=1.2.3.4&r=00000001&lang=de"),
+        ),
+        // The id of a session; the firmware of the console counts.
+        (
+            format!("{list}?ver=03730000&sid=0011&nd=2"),
+            format!("{list}?ver=03730000&sid=ffee&nd=2"),
+            format!("{list}?ver=03740000&sid=0011&nd=2"),
+        ),
+        (
+            format!("{sun}?device_id=6200000000000001&extra=1"),
+            format!("{sun}?extra=1"),
+            format!("{sun}?device_id=6200000000000001&extra=2"),
+        ),
+    ] {
+        // In the clear, so that plain sockets can ask: the scheme is left out.
+        let ask = |url: &str| url.replace("https://", "http://").replace(".net/v1", ".net:443/v1");
+        let (same, other) = (ask(&same), ask(&other));
+        let asked = [("GET", &*same, "", ""), ("GET", &other, "", "")];
+        let got = answers("-scheme", &[get(&recorded, "recorded")], &asked).await;
+        assert_eq!(got, ["recorded", "504"], "{recorded}");
+    }
+}
+
 #[tokio::test]
 async fn repeated_requests_get_their_answers_in_order() {
     let url = "http://a.test/state";
