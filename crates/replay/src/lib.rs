@@ -7,9 +7,9 @@
 
 mod capture;
 mod compare;
+mod secret;
 mod send;
 mod serve;
-mod structure;
 mod test_proxy;
 
 pub use compare::{Comparison, Difference, Fields};

@@ -12,7 +12,7 @@ use consoletap_flow::{Headers, Url};
 use consoletap_redact::stand_ins;
 use serde_json::Value;
 
-use crate::compare::fits;
+use crate::secret::fits;
 use crate::serve::request_body::{RequestBody, pairs};
 
 /// The parts of a request that are compared. The default is `method,scheme,host,path,query`,

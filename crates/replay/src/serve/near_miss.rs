@@ -5,7 +5,7 @@ use std::fmt;
 use consoletap_flow::Url;
 use consoletap_redact::is_secret_name;
 
-use crate::compare::fits;
+use crate::secret::fits;
 use crate::serve::keys::{Label, RequestKey};
 
 /// More recorded requests than this are not compared with one that found no answer.

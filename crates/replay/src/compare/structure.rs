@@ -8,7 +8,8 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::Value;
 
-use crate::compare::{Difference, fits};
+use crate::compare::Difference;
+use crate::secret::fits;
 
 /// Nested deeper than this is compared line by line instead.
 const MAX_DEPTH: usize = 128;
