@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use consoletap_filter::Filter;
+use consoletap_filter::{Filter, NamedClient};
 use consoletap_flow::HostGlob;
 use consoletap_proxy::{Redirect, TlsPick};
 use consoletap_tls::{ClientCertificate, ExtraRoots};
@@ -196,6 +196,9 @@ pub(crate) struct RunArgs {
     /// The largest body that is held for a rule to change, as 16m [default: 16m]
     #[arg(long, value_name = "SIZE", value_parser = crate::amounts::read_size)]
     pub(crate) max_held_body: Option<usize>,
+    /// Give a client, or a network of them, a name for rules and filters (repeatable)
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    pub(crate) name_client: Vec<NamedClient>,
     /// Let these clients use the proxy, too (repeatable); private addresses always may
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) allow: Vec<IpNet>,

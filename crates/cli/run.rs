@@ -24,7 +24,7 @@ use crate::banner;
 use crate::certs::CaPlace;
 use crate::exit::Usage;
 use crate::recording::Recording;
-use crate::rules::watch::Watch;
+use crate::rules::watch::{Named, Watch};
 use crate::settings::Settings;
 use crate::shown::Shown;
 use crate::terminal::{Printer, Tracing};
@@ -101,7 +101,7 @@ async fn serve(
     let _ = std::thread::Builder::new().spawn(consoletap_tls::warm_up);
 
     let catalog = Arc::new(Catalog::load(&settings.catalog).map_err(Usage::new)?);
-    let rules = Rules::load(&settings.rules).map_err(Usage::new)?;
+    let rules = Rules::load_naming(&settings.rules, &settings.clients).map_err(Usage::new)?;
     let rules = Arc::new(RuleBook::new(rules));
     let tls = tls(&settings)?;
     let reader_gone = Arc::new(Notify::new());
@@ -134,7 +134,8 @@ async fn serve(
         seen: Some(recording.seen()),
         origin: stand_in.as_ref().map(|stand_in| stand_in.origin()),
     };
-    let watch = Watch::start(settings.rules.clone(), rules, Arc::clone(printer));
+    let named = Named { rules: settings.rules.clone(), clients: settings.clients.clone() };
+    let watch = Watch::start(named, rules, Arc::clone(printer));
     let stop = stop(signals, reader_gone, Arc::clone(printer));
     Proxy::new(listener, wire, parts).run(stop).await;
     drop(watch);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use consoletap_filter::Filter;
+use consoletap_filter::{Filter, NamedClient};
 use consoletap_proxy::{Keep, TlsPolicy};
 use consoletap_session::{Options, Retention};
 use consoletap_tls::{LEGACY_AVAILABLE, TrustSettings};
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) key_log: Option<PathBuf>,
     /// Which flows are shown.
     pub(crate) filter: Option<Filter>,
+    /// Clients that have a name.
+    pub(crate) clients: Vec<NamedClient>,
     /// Packs and files of rules.
     pub(crate) rules: Vec<String>,
     /// Folders of tables.
@@ -167,7 +169,8 @@ impl Settings {
             ca,
             trust,
             key_log: args.key_log,
-            filter: args.filter,
+            filter: args.filter.map(|filter| filter.naming_clients(&args.name_client)),
+            clients: args.name_client,
             rules: args.rules,
             catalog: args.catalog,
         }
@@ -263,6 +266,7 @@ impl RunArgs {
             catalog: joined(self.catalog, below.catalog),
             resolve: joined(self.resolve, below.resolve),
             max_held_body: self.max_held_body.or(below.max_held_body),
+            name_client: joined(self.name_client, below.name_client),
             allow: joined(self.allow, below.allow),
             config: self.config,
         }

@@ -18,7 +18,7 @@ use crate::quantity::Size;
 use crate::suggest::nearest;
 
 /// The keys; a test holds them to the options.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "allow",
     "block-tls",
     "ca-cert",
@@ -39,6 +39,7 @@ const KEYS: [&str; 35] = [
     "listen-host",
     "max-held-body",
     "min-free-disk",
+    "name-client",
     "no-session",
     "port",
     "quiet",
@@ -141,6 +142,11 @@ impl Reader<'_> {
             "copy-upstream-names" => args.copy_upstream_names = self.some_or_all(key, value)?,
             "legacy-upstream" => args.legacy_upstream = self.hosts(key, value)?,
             "upstream-ca" => args.upstream_ca = self.list(key, value, |v| self.roots(key, v))?,
+            "name-client" => {
+                args.name_client = self.list(key, value, |v| {
+                    self.parsed(key, v, "names with addresses as \"living-room=192.168.1.20\"")
+                })?;
+            }
             "client-cert" => {
                 args.client_cert = self.list(key, value, |v| self.client_certificate(key, v))?;
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use consoletap_catalog::{Catalog, Query};
-use consoletap_filter::{Bodies as _, Subject};
+use consoletap_filter::{Bodies as _, NamedClient, Subject};
 use consoletap_flow::{BodySide, Classification, Flow, Header, Headers, Target};
 use consoletap_redact::Redactor;
 use consoletap_rules::{Context, Here, Rules};
@@ -41,13 +41,16 @@ pub(crate) struct Args {
     /// The console's address
     #[arg(long, requires = "url", value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
+    /// A name that the settings give a client (repeatable)
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    name_client: Vec<NamedClient>,
     /// A file with the body that the server would answer with
     #[arg(long, requires = "url", value_name = "FILE")]
     body: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, look: &Look, out: &mut dyn Write) -> anyhow::Result<()> {
-    let rules = Rules::load(&args.rules).map_err(Usage::new)?;
+    let rules = Rules::load_naming(&args.rules, &args.name_client).map_err(Usage::new)?;
     match (&args.url, &args.session) {
         (Some(url), _) => one(args, url, &rules, look, out),
         (None, Some(directory)) => all(&Session::open(directory)?, &rules, look, out),

@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use consoletap_filter::NamedClient;
 use consoletap_rules::{RuleBook, Rules};
 
 use crate::amounts::count;
@@ -19,6 +20,14 @@ use crate::terminal::Printer;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// What a run was told of rules.
+pub(crate) struct Named {
+    /// Packs and files.
+    pub(crate) rules: Vec<String>,
+    /// Clients that have a name.
+    pub(crate) clients: Vec<NamedClient>,
+}
 
 /// The thread that looks; it ends when this is dropped.
 pub(crate) struct Watch {
@@ -31,8 +40,8 @@ type Stamp = Option<(i64, i64, u64, u64)>;
 
 impl Watch {
     /// Begins to look; nothing is done where no file is named.
-    pub(crate) fn start(names: Vec<String>, book: Arc<RuleBook>, printer: Arc<Printer>) -> Self {
-        let files: Vec<PathBuf> = Rules::files(&names).collect();
+    pub(crate) fn start(named: Named, book: Arc<RuleBook>, printer: Arc<Printer>) -> Self {
+        let files: Vec<PathBuf> = Rules::files(&named.rules).collect();
         if files.is_empty() {
             return Self { stop: None, thread: None };
         }
@@ -45,7 +54,7 @@ impl Watch {
                 if now == read {
                     seen = None;
                 } else if seen.as_ref() == Some(&now) {
-                    printer.say(&reload(&names, &book, &printer));
+                    printer.say(&reload(&named, &book, &printer));
                     read = now;
                     seen = None;
                 } else {
@@ -79,8 +88,8 @@ fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
 }
 
 /// Puts new rules in force, or keeps the old ones; what is told of it.
-fn reload(names: &[String], book: &RuleBook, printer: &Printer) -> String {
-    let (ink, words) = match Rules::load(names) {
+fn reload(named: &Named, book: &RuleBook, printer: &Printer) -> String {
+    let (ink, words) = match Rules::load_naming(&named.rules, &named.clients) {
         Ok(rules) => {
             let words = format!("Rules read again: {}", count(rules.len() as u64, "rule", "rules"));
             book.replace(rules);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use crate::answer::Answer;
+use crate::clients::NamedClient;
 use crate::devtools;
 use crate::error::FilterError;
 use crate::operator::{OPERATORS, Operator, Possible};
@@ -71,6 +72,14 @@ impl Filter {
         Ok(Self { expression: expression.to_owned(), root })
     }
 
+    /// The same with the clients known that have a name in the settings: an address is known when
+    /// a request has come, what the log calls a console is not.
+    #[must_use]
+    pub fn naming_clients(mut self, named: &[NamedClient]) -> Self {
+        self.root.name_clients(named);
+        self
+    }
+
     /// The expression as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -105,7 +114,13 @@ impl Filter {
             let name = self.expression.get(place.clone()).unwrap_or_default();
             let name = name.split_whitespace().next().unwrap_or_default();
             let needs = operator.needs();
-            let problem = format!("{name} is known only {needs}, and this is asked {stage}");
+            let problem = match operator.unnamed_client() {
+                Some(client) => format!(
+                    "no client is called {client} in the settings, and what the log calls a console \
+                     is known only {needs}; name it there, as name-client = [\"{client}=192.168.1.20\"]"
+                ),
+                None => format!("{name} is known only {needs}, and this is asked {stage}"),
+            };
             return Err(FilterError::new(&self.expression, place, problem));
         }
         if !self.root.possible(stage).yes {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod category;
+mod clients;
 mod devtools;
 mod error;
 mod expression;
@@ -20,6 +21,7 @@ mod subject;
 mod suggest;
 
 pub use answer::Answer;
+pub use clients::NamedClient;
 pub use error::FilterError;
 pub use expression::{Filter, Stage};
 pub use index::FilterIndex;

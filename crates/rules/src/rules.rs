@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use consoletap_filter::{FilterIndex, Subject};
+use consoletap_filter::{FilterIndex, NamedClient, Subject};
 
 use crate::decision::Decision;
 use crate::error::RulesError;
@@ -48,16 +48,27 @@ impl Rules {
     /// When a pack does not exist, a file cannot be read or is no rule file, a setting is missing,
     /// or two rules have the same name.
     pub fn load(names_or_files: &[String]) -> Result<Self, RulesError> {
+        Self::load_naming(names_or_files, &[])
+    }
+
+    /// The same with clients that have a name, which rules can use in place of their address.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when a rule names a client that has no name.
+    pub fn load_naming(
+        names_or_files: &[String],
+        clients: &[NamedClient],
+    ) -> Result<Self, RulesError> {
         let mut rules = Vec::new();
         for name in names_or_files {
             let named = Named::parse(name);
             if let Some((_, source)) = PACKS.iter().find(|(pack, _)| *pack == named.name) {
-                add(&mut rules, named.name, &fill(&named, source)?)?;
+                add(&mut rules, named.name, &fill(&named, source)?, clients)?;
             } else if named.is_file() {
                 let source = std::fs::read_to_string(named.name).map_err(|error| {
                     RulesError::Unreadable { file: named.name.to_owned(), error }
                 })?;
-                add(&mut rules, named.name, &fill(&named, &source)?)?;
+                add(&mut rules, named.name, &fill(&named, &source)?, clients)?;
             } else {
                 return Err(RulesError::UnknownPack { name: named.name.to_owned() });
             }
@@ -118,8 +129,13 @@ impl Rules {
 }
 
 /// Adds the rules of a file.
-fn add(rules: &mut Vec<Rule>, file: &str, source: &str) -> Result<(), RulesError> {
-    for rule in RuleFile::parse(file, source)?.rules {
+fn add(
+    rules: &mut Vec<Rule>,
+    file: &str,
+    source: &str,
+    clients: &[NamedClient],
+) -> Result<(), RulesError> {
+    for rule in RuleFile::parse(file, source, clients)?.rules {
         if let Some(other) = rules.iter().find(|other| other.name == rule.name) {
             let problem =
                 format!("a rule {:?} is already at {}; rename one", rule.name, other.place);

@@ -33,7 +33,7 @@ impl Operator {
             | Self::Source(_)
             | Self::Title(_)
             | Self::Url(_) => Stage::Request,
-            // Names are given by whoever looks at flows that are over.
+            // Names that the settings do not have are given by whoever looks at flows that are over.
             Self::Client(clients) => {
                 let named = clients.iter().any(|client| matches!(client, Client::Named(_)));
                 if named { Stage::Finished } else { Stage::Request }
@@ -59,6 +59,15 @@ impl Operator {
             | Self::Size(..)
             | Self::TlsFailure => Stage::Finished,
         }
+    }
+
+    /// The name behind `~client` that no address is known of.
+    pub(crate) fn unnamed_client(&self) -> Option<&str> {
+        let Self::Client(clients) = self else { return None };
+        clients.iter().find_map(|client| match client {
+            Client::Named(name) => Some(&*name.text),
+            Client::Address(_) | Client::Network(_) => None,
+        })
     }
 
     /// What can be answered at a stage. A header of "either side" that the request has is there

@@ -42,7 +42,9 @@ impl Operator {
             "bs" => body(Response),
             "c" => status(value).map(Self::Status),
             "cat" => Names::expanded(value, category::members).map(Self::Category),
-            "client" => value.split('|').map(client).collect::<Result<_, _>>().map(Self::Client),
+            "client" => {
+                value.split('|').map(Client::parse).collect::<Result<_, _>>().map(Self::Client)
+            }
             "comment" => Pattern::new(value).map(Self::Comment),
             "console" => value.split('|').map(console).collect::<Result<_, _>>().map(Self::Console),
             "d" => Pattern::new(value).map(Self::Host),
@@ -91,21 +93,23 @@ fn console(name: &str) -> Result<Console, String> {
         })
 }
 
-/// An address, a network, or what the log calls a console.
-fn client(text: &str) -> Result<Client, String> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(Client::Address(ip.to_canonical()));
+impl Client {
+    /// An address, a network, or a name: of the settings, or what the log calls a console.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Self::Address(ip.to_canonical()));
+        }
+        if let Ok(network) = text.parse::<IpNet>() {
+            return Ok(Self::Network(network.trunc()));
+        }
+        let looks_like_address = text.contains(['/', ':'])
+            || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let name = Names::new(text).ok().and_then(|names| names.iter().next().cloned());
+        name.filter(|_| !looks_like_address).map(Self::Named).ok_or_else(|| {
+            "an address, a network or a name was expected, as 192.168.1.20, 192.168.1.0/24 or PS4"
+                .to_owned()
+        })
     }
-    if let Ok(network) = text.parse::<IpNet>() {
-        return Ok(Client::Network(network.trunc()));
-    }
-    let looks_like_address =
-        text.contains(['/', ':']) || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let name = Names::new(text).ok().and_then(|names| names.iter().next().cloned());
-    name.filter(|_| !looks_like_address).map(Client::Named).ok_or_else(|| {
-        "an address, a network or a name was expected, as 192.168.1.20, 192.168.1.0/24 or PS4"
-            .to_owned()
-    })
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

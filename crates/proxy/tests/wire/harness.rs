@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use consoletap_catalog::Catalog;
+use consoletap_filter::NamedClient;
 use consoletap_flow::{Event, Flow, Happening, Record, Recorder};
 use consoletap_proxy::{Listener, Parts, Proxy, Seen, Settings, TlsParts};
 use consoletap_rules::{RuleBook, Rules};
@@ -75,6 +76,8 @@ static IDENTITY: LazyLock<(Arc<Interceptor>, String)> = LazyLock::new(|| {
 pub(crate) struct Wanted {
     pub(crate) settings: Settings,
     pub(crate) rules: Vec<String>,
+    /// Clients with a name, as `tv=10.0.0.1`.
+    pub(crate) clients: Vec<&'static str>,
     pub(crate) trust: TrustSettings,
 }
 
@@ -87,9 +90,11 @@ impl Tested {
         let (interceptor, ca_pem) = &*IDENTITY;
         let memory = Arc::new(Memory::default());
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let clients: Vec<NamedClient> =
+            wanted.clients.iter().map(|client| client.parse().unwrap()).collect();
         let parts = Parts {
             catalog: Arc::new(Catalog::builtin()),
-            rules: Arc::new(RuleBook::new(Rules::load(&wanted.rules).unwrap())),
+            rules: Arc::new(RuleBook::new(Rules::load_naming(&wanted.rules, &clients).unwrap())),
             tls: TlsParts {
                 interceptor: Some(Arc::clone(interceptor)),
                 trust: Arc::new(Trust::new(&wanted.trust).unwrap()),

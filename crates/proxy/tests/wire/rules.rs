@@ -2,6 +2,7 @@
 
 mod bodies;
 mod breaking;
+mod clients;
 mod files;
 mod here;
 mod on_the_way;
