@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110 8.4.1): gzip, deflate and br are undone, with a cap.
+//! Content codings (RFC 9110 8.4.1): gzip, deflate, br and zstd are undone, with a cap.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write as _};
@@ -20,6 +20,8 @@ pub enum Coding {
     Deflate,
     /// `br`
     Brotli,
+    /// `zstd`
+    Zstd,
 }
 
 /// A body without its codings.
@@ -55,6 +57,7 @@ impl Coding {
             "gzip" | "x-gzip" => Ok(Some(Self::Gzip)),
             "deflate" => Ok(Some(Self::Deflate)),
             "br" => Ok(Some(Self::Brotli)),
+            "zstd" => Ok(Some(Self::Zstd)),
             other => Err(UnknownCoding(other.to_owned())),
         }
     }
@@ -98,6 +101,8 @@ fn undo(coding: Coding, octets: &[u8], cap: usize) -> (Vec<u8>, End) {
         Coding::Brotli => {
             read_capped(brotli_decompressor::Decompressor::new(octets, 16 << 10), cap)
         }
+        Coding::Zstd => zstd_decoder(octets)
+            .map_or((Vec::new(), End::Broken), |decoder| read_capped(decoder, cap)),
         Coding::Deflate => match read_capped(ZlibDecoder::new(octets), cap) {
             // No zlib header: RFC 9110 8.4.1.2 notes that bare deflate is sent, too.
             (plain, End::Broken) if plain.is_empty() => {
@@ -106,6 +111,13 @@ fn undo(coding: Coding, octets: &[u8], cap: usize) -> (Vec<u8>, End) {
             read => read,
         },
     }
+}
+
+/// What a decoder must hold is bounded by what the coding may ask of it: 8 MiB (RFC 9659).
+fn zstd_decoder(octets: &[u8]) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(octets)?;
+    decoder.window_log_max(23)?;
+    Ok(decoder)
 }
 
 /// Reads up to `cap` octets; an error ends it and keeps what came before.
@@ -128,7 +140,7 @@ fn read_capped(mut from: impl Read, cap: usize) -> (Vec<u8>, End) {
     }
 }
 
-/// Applies a coding; `None` where that cannot be done here (`br`).
+/// Applies a coding; `None` where that cannot be done here (`br`, `zstd`).
 #[must_use]
 pub fn encode(octets: &[u8], coding: Coding) -> Option<Vec<u8>> {
     let level = Compression::default();
@@ -141,7 +153,7 @@ pub fn encode(octets: &[u8], coding: Coding) -> Option<Vec<u8>> {
             let mut encoder = ZlibEncoder::new(Vec::new(), level);
             encoder.write_all(octets).and_then(|()| encoder.finish()).ok()
         }
-        Coding::Brotli => None,
+        Coding::Brotli | Coding::Zstd => None,
     }
 }
 
@@ -162,7 +174,10 @@ mod tests {
         // `brotli` of the text "hello", from its own command line tool.
         let brotli = b"\x0b\x02\x80hello\x03";
         assert_eq!(&*decode(brotli, "br", 1 << 20).unwrap().octets, b"hello");
-        assert_eq!(decode(TEXT, "zstd", 9), Err(UnknownCoding("zstd".to_owned())));
+        // `zstd` of the text "old", the same.
+        let zstd = b"\x28\xb5\x2f\xfd\x00\x58\x19\x00\x00old";
+        assert_eq!(&*decode(zstd, "zstd", 1 << 20).unwrap().octets, b"old");
+        assert_eq!(decode(TEXT, "lz4", 9), Err(UnknownCoding("lz4".to_owned())));
         assert!(decode(TEXT, "gzip,gzip,gzip,gzip,gzip", 9).is_err());
     }
 
@@ -179,6 +194,18 @@ mod tests {
         let bomb = encode(&vec![0; 8 << 20], Coding::Gzip).unwrap();
         let decoded = decode(&bomb, "gzip", 1000).unwrap();
         assert_eq!((decoded.octets.len(), decoded.end), (1000, End::Capped));
+        // A mebibyte of zeros, by the command line tools.
+        let brotli = b"\x5b\xff\xff\x8f\x7f\x02\x20\x1e\x0b\x04\x72\xef\x1f\x00";
+        let zstd = b"\x28\xb5\x2f\xfd\x04\x68\x4c\x00\x00\x08\x00\x01\x00\xfc\xff\x39\x10\x02\x02\x00\x10\x00\x02\x00\x10\
+            \x00\x02\x00\x10\x00\x02\x00\x10\x00\x02\x00\x10\x00\x02\x00\x10\x00\x03\x00\x10\x00\xf1\x3e\x16\xe1";
+        for (bomb, coding) in [(&brotli[..], "br"), (&zstd[..], "zstd")] {
+            let decoded = decode(bomb, coding, 1000).unwrap();
+            assert_eq!((decoded.octets.len(), decoded.end), (1000, End::Capped), "{coding}");
+            assert_eq!(decode(bomb, coding, 1 << 20).unwrap().octets.len(), 1 << 20, "{coding}");
+        }
+        // A frame that wants a window of 1 GiB.
+        let greedy = decode(b"\x28\xb5\x2f\xfd\x00\xa0\x19\x00\x00old", "zstd", 1000).unwrap();
+        assert_eq!((greedy.octets.len(), greedy.end), (0, End::Broken));
         let long = TEXT.repeat(4000);
         let gzip = encode(&long, Coding::Gzip).unwrap();
         let decoded = decode(&gzip[..gzip.len() - 20], "gzip", 1 << 20).unwrap();
@@ -188,7 +215,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn hostile_octets_end_somewhere(octets: Vec<u8>, coding in "gzip|deflate|br") {
+        fn hostile_octets_end_somewhere(octets: Vec<u8>, coding in "gzip|deflate|br|zstd") {
             let decoded = decode(&octets, &coding, 1000).unwrap();
             proptest::prop_assert!(decoded.octets.len() <= 1000);
         }

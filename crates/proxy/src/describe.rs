@@ -2,10 +2,9 @@
 //! is through, in the copy that is kept of it anyway: a flow whose body is of no known format
 //! costs a look at its first bytes.
 
+use consoletap_content::End;
 use consoletap_documents::{Document, Format};
 use consoletap_flow::{Classification, DocumentSummary, Happening, Headers, State};
-
-use crate::rewrite;
 
 /// A larger body is not read: no document that a console asks for comes near it. Also the bound
 /// on what gzip may unpack to.
@@ -61,8 +60,9 @@ impl Expected {
         }
         let unpacked;
         let octets = if self.packed {
-            unpacked = rewrite::gunzip(octets, MAX_DOCUMENT).ok()?;
-            &unpacked
+            let decoded = consoletap_content::decode(octets, "gzip", MAX_DOCUMENT).ok()?;
+            unpacked = (decoded.end == End::Whole).then_some(decoded.octets)?;
+            &*unpacked
         } else {
             octets
         };

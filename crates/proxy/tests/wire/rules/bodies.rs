@@ -140,6 +140,9 @@ async fn codings_are_undone() {
         ("deflate", zlib.finish().unwrap()),
         ("deflate", bare.finish().unwrap()),
         ("gzip", gzip.finish().unwrap()),
+        // By the command line tools.
+        ("br", b"\x0b\x01\x80old\x03".to_vec()),
+        ("zstd", b"\x28\xb5\x2f\xfd\x00\x58\x19\x00\x00old".to_vec()),
     ] {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nConnection: close\r\n\
@@ -150,6 +153,37 @@ async fn codings_are_undone() {
         let rules = rule("rewrite = { replace = { find = 'old', with = 'new' } }");
         let got = ruled(&origin, &rules).await.get("/").await;
         assert_eq!((got.text().as_str(), got.field("content-encoding")), ("new", None), "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn a_packed_body_that_cannot_be_unpacked_here_passes_as_it_is() {
+    // A mebibyte of zeros.
+    let bomb = b"\x5b\xff\xff\x8f\x7f\x02\x20\x1e\x0b\x04\x72\xef\x1f\x00";
+    for (coding, packed, note) in [
+        ("br", &bomb[..], "the body unpacks to more than 65536 bytes; passed on unchanged"),
+        ("br", &b"\x0b\x01\x80o"[..], "the body is no whole br; passed on unchanged"),
+        ("zstd", &b"old"[..], "the body is no whole zstd; passed on unchanged"),
+        (
+            "lz4",
+            &b"old"[..],
+            "the body is encoded as lz4, which no rule can read; passed on unchanged",
+        ),
+    ] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n",
+            packed.len()
+        );
+        let origin = RawOrigin::answer([head.as_bytes(), packed].concat()).await.unwrap();
+        let rules = rule("rewrite = { replace = { find = 'old', with = 'new' } }");
+        let ruled = ruled_with(origin.address(), &rules, |settings| {
+            settings.limits.held_body = 65_536;
+        })
+        .await;
+        let got = ruled.get("/").await;
+        assert_eq!((&*got.body, got.field("content-encoding")), (packed, Some(coding)));
+        assert_eq!(ruled.flow().await.notes, [note]);
     }
 }
 
