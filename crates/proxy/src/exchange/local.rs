@@ -85,7 +85,13 @@ async fn from_here(
         Here::Block(block) => {
             let failure = Failure::new(Side::Here, format!("blocked by the rule {}", hit.name));
             flow.log.rule(hit);
-            return Some(block_with(block, failure, request, flow, source, answer).await);
+            let Block::Status(status) = block else {
+                return Some(leave(block, failure, flow, answer).await);
+            };
+            let page = LocalAnswer::page(status, &failure.cause, to_head);
+            let sent = both_ways(inlet, request, flow, source, answer, page, None).await;
+            let end = (State::Refused, Some(failure));
+            return Some(conclude(inlet, request, flow, source, answer, sent, end).await);
         }
         Here::Answer { status, headers, body } => {
             let body =
@@ -116,28 +122,19 @@ async fn from_here(
     Some(answer_with(inlet, request, flow, source, answer, local, None).await)
 }
 
-async fn block_with(
+/// Closes the connection without a word.
+async fn leave(
     block: Block,
     failure: Failure,
-    request: &Request<'_>,
     flow: &mut OpenFlow,
-    source: &RequestBody<'_>,
     answer: &mut Answer<'_>,
 ) -> After {
-    let Block::Status(status) = block else {
-        flow.finish(State::Refused, Some(failure)).wait().await;
-        if block == Block::Reset {
-            answer.reset();
-            return After::Drop;
-        }
-        return After::Close;
-    };
-    if !source.is_done() {
-        answer.close_after();
+    flow.finish(State::Refused, Some(failure)).wait().await;
+    if block == Block::Reset {
+        answer.reset();
+        return After::Drop;
     }
-    let page = LocalAnswer::page(status, &failure.cause, request.is_head());
-    refusal::say(flow, answer, &page, State::Refused, failure).await;
-    after(answer)
+    After::Close
 }
 
 /// Opens a file of a rule, away from what else goes on.
@@ -164,14 +161,29 @@ pub(super) async fn answer_with(
     local: LocalAnswer,
     rate: Option<u64>,
 ) -> After {
-    let ended = match both_ways(inlet, request, flow, source, answer, local, rate).await {
+    let sent = both_ways(inlet, request, flow, source, answer, local, rate).await;
+    let end = (State::Complete, None);
+    conclude(inlet, request, flow, source, answer, sent, end).await
+}
+
+/// Ends a flow that was answered from here, and with it the answer.
+async fn conclude(
+    inlet: &Inlet,
+    request: &Request<'_>,
+    flow: &mut OpenFlow,
+    source: &RequestBody<'_>,
+    answer: &mut Answer<'_>,
+    sent: Result<bool, Ending>,
+    (state, failure): (State, Option<Failure>),
+) -> After {
+    let ended = match sent {
         Ok(ended) => ended,
         Err(ending) => return refusal::broken(request, flow, source, answer, ending).await,
     };
     if !source.is_done() {
         answer.close_after();
     }
-    flow.finish(State::Complete, None).wait().await;
+    flow.finish(state, failure).wait().await;
     if !ended && !end_in_time(inlet, answer, None).await {
         answer.reset();
         return After::Drop;

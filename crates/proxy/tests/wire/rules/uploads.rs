@@ -147,3 +147,43 @@ async fn a_body_that_is_broken_from_the_start_is_refused() {
     assert!(got.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{got}");
     assert_eq!(ruled.flow().await.state(), State::Refused);
 }
+
+#[tokio::test]
+async fn a_blocked_request_is_answered_at_once_and_what_it_sends_is_noted() {
+    let ruled = alone(&rule("block = 403")).await;
+    let mut client = ruled.proxy.connect().await;
+    client.send(post(4)).await;
+    let got = next_answer(&mut client).await;
+    assert_eq!((got.status(), got.field("connection")), (403, None));
+    client.send("abcd").await;
+    // Everything at once, and the next request behind it.
+    client.send(format!("{}xy{}", post(2), request("GET", "/", ""))).await;
+    assert_eq!(next_answer(&mut client).await.status(), 403);
+    assert_eq!(next_answer(&mut client).await.status(), 403);
+    // A client that reads nothing before it has sent everything.
+    client.send(post(LARGE)).await;
+    client.send(vec![b'x'; LARGE]).await;
+    assert_eq!(next_answer(&mut client).await.status(), 403);
+    drop(client);
+    let flows = ruled.proxy.flows().await;
+    let bytes: Vec<u64> =
+        flows.iter().map(|flow| flow.finished.as_ref().unwrap().request_body.bytes).collect();
+    assert_eq!(bytes, [4, 2, 0, LARGE as u64]);
+    for flow in &flows {
+        assert_eq!(flow.state(), State::Refused);
+        let failure = flow.finished.as_ref().unwrap().failure.as_ref().unwrap();
+        assert_eq!(failure.cause, "blocked by the rule r");
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_request_that_waits_for_leave_gets_none() {
+    let ruled = alone(&rule("block = 403")).await;
+    let mut client = ruled.proxy.connect().await;
+    let fields = "Content-Length: 4\r\nExpect: 100-continue\r\n";
+    client.send(request("POST", "/", fields)).await;
+    let got = next_answer(&mut client).await;
+    assert_eq!((got.status(), got.field("connection")), (403, Some("close")));
+    let flow = ruled.flow().await;
+    assert_eq!(flow.finished.unwrap().request_body.bytes, 0);
+}
