@@ -29,7 +29,7 @@ use crate::page::{self, Outcome};
 use crate::policy::{self, Connection, Obstacles, Wish};
 use crate::serve::LocalAnswer;
 use crate::stream::{ReadHalf, WriteHalf};
-use crate::tunnel::{Tunnel, Watch};
+use crate::tunnel::{Shapes, Tunnel, Watch};
 use crate::upstream::Key;
 
 /// Serves a CONNECT and everything inside it.
@@ -84,6 +84,7 @@ pub(crate) async fn run(
         tokio::time::sleep(delay.what).await;
     }
     let rule = wish_of_a_rule(&flow, &decision);
+    let shapes = Shapes::of(&decision);
     let stood_in = shared.origin.as_ref().filter(|_| !page::is_ours(&target.host));
     let stood_in = match stood_in.map(|origin| origin.tunnel(&target)) {
         Some(ForTunnel::Refuse { status, why }) => {
@@ -96,7 +97,7 @@ pub(crate) async fn run(
         Some(ForTunnel::Open) => true,
         Some(ForTunnel::Live) | None => false,
     };
-    let way = Way { inlet, target, user_agent, classification, place, rule, stood_in };
+    let way = Way { inlet, target, user_agent, classification, place, rule, shapes, stood_in };
     let wish = way.wish(None);
     if let Some(Wish { action: TlsAction::Block, by }) = wish {
         flow.log.tell(Happening::Policy(Box::new(blocked(&by))));
@@ -243,6 +244,8 @@ struct Way {
     place: Option<OwnedSemaphorePermit>,
     /// What a rule wants, whatever the settings say.
     rule: Option<Wish>,
+    /// What rules do to the octets, where it stays closed.
+    shapes: Option<Box<Shapes>>,
     /// Whether what is inside is answered without its server.
     stood_in: bool,
 }
@@ -410,7 +413,7 @@ impl Way {
             },
         };
         let shared = Arc::clone(&self.inlet.shared);
-        let tunnel = Box::new(Tunnel::new(flow, client, server, self.place));
+        let tunnel = Box::new(Tunnel::new(flow, client, server, self.place, self.shapes));
         // A task of its own, small as it is: the state of the HTTP connection goes away. Boxed, for
         // each layer that a future is wrapped in has room for it twice.
         shared.spawn(Box::pin(tunnel.run(first, watch)));

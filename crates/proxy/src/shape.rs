@@ -1,5 +1,6 @@
-//! What rules do to the octets of an answer on their way: slow them down, cut them off, let them
-//! stall, change one. And to those of a request: slow them down.
+//! What rules do to the octets of an answer, or of a tunnel, on their way to the client: slow them
+//! down, cut them off, let them stall, change one. And to those on their way to the server: slow
+//! them down.
 
 use std::time::Duration;
 
@@ -38,9 +39,11 @@ impl Pace {
     }
 }
 
-/// What rules do to the body of one answer.
+/// What rules do to the body of one answer, or to one direction of a tunnel.
 #[derive(Debug)]
 pub(crate) struct Shape {
+    /// What it is, in words.
+    of: &'static str,
     pace: Option<Pace>,
     fault: Option<(String, Fault)>,
     passed: u64,
@@ -65,16 +68,28 @@ impl Shape {
         let fault = decision.fault().map(|by| (by.rule.to_owned(), by.what));
         let wanted = rate.is_some() || fault.is_some();
         wanted.then(|| {
-            Box::new(Self { pace: rate.map(Pace::new), fault, passed: 0, hits: Vec::new() })
+            let pace = rate.map(Pace::new);
+            Box::new(Self { of: "answer", pace, fault, passed: 0, hits: Vec::new() })
         })
+    }
+
+    /// The same for a tunnel, whose octets to the client count as an answer's.
+    pub(crate) fn of_tunnel(decision: &Decision<'_>) -> Option<Box<Self>> {
+        let mut shape = Self::of(decision)?;
+        shape.of = "tunnel";
+        Some(shape)
+    }
+
+    /// No faster than this many octets a second, and nothing else.
+    pub(crate) fn slow(rate: u64) -> Box<Self> {
+        let pace = Some(Pace::new(rate));
+        Box::new(Self { of: "answer", pace, fault: None, passed: 0, hits: Vec::new() })
     }
 
     /// The same, no faster than this many octets a second.
     pub(crate) fn no_faster(shape: Option<Box<Self>>, rate: Option<u64>) -> Option<Box<Self>> {
         let Some(rate) = rate else { return shape };
-        let mut shape = shape.unwrap_or_else(|| {
-            Box::new(Self { pace: None, fault: None, passed: 0, hits: Vec::new() })
-        });
+        let Some(mut shape) = shape else { return Some(Self::slow(rate.max(1))) };
         let rate = shape.pace.as_ref().map_or(rate, |pace| pace.rate.min(rate));
         shape.pace = Some(Pace::new(rate.max(1)));
         Some(shape)
@@ -87,9 +102,10 @@ impl Shape {
             let left = after.saturating_sub(self.passed);
             if left == 0 {
                 let (rule, after) = (rule.clone(), *after);
+                let of = self.of;
                 let (words, step): (_, fn(String) -> Step) = match self.fault.take() {
-                    Some((_, Fault::Stall(_))) => ("let the answer stall", Step::Stall),
-                    _ => ("cut the answer off", Step::Cut),
+                    Some((_, Fault::Stall(_))) => (format!("let the {of} stall"), Step::Stall),
+                    _ => (format!("cut the {of} off"), Step::Cut),
                 };
                 let did = format!("{words} after {after} bytes");
                 let cause = format!("rule {rule} {did}");

@@ -2,6 +2,7 @@
 //! holds two descriptors and no buffer.
 
 mod broken;
+mod shaped;
 #[cfg(target_os = "linux")]
 mod splice;
 mod watch;
@@ -19,7 +20,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::open_flow::{FlowLog, OpenFlow};
+use crate::shape::Shape;
 pub(crate) use broken::{Broken, Direction, both};
+pub(crate) use shaped::Shapes;
 pub(crate) use watch::Watch;
 use watch::Watched;
 
@@ -40,6 +43,8 @@ pub(crate) struct Tunnel {
     client: TcpStream,
     server: TcpStream,
     counts: Counts,
+    /// What rules do to its octets.
+    shapes: Option<Box<Shapes>>,
     /// The client's place among those that are connected.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -50,14 +55,19 @@ impl Tunnel {
         client: TcpStream,
         server: TcpStream,
         place: Option<OwnedSemaphorePermit>,
+        shapes: Option<Box<Shapes>>,
     ) -> Self {
-        Self { flow, client, server, counts: Counts::default(), _place: place }
+        Self { flow, client, server, counts: Counts::default(), shapes, _place: place }
     }
 
     /// Runs it to its end. `first` are octets of the client that were read already; what is watched
     /// is read as it passes.
     pub(crate) async fn run(mut self: Box<Self>, first: BytesMut, watch: Watch) {
-        let Self { flow, client, server, counts, .. } = &mut *self;
+        let Self { flow, client, server, counts, shapes, .. } = &mut *self;
+        let (up_shape, down_shape) = match shapes.take() {
+            Some(shapes) => shapes.begin(&flow.log),
+            None => (None, None),
+        };
         let idle = flow.idle_tunnel();
         let stopping = flow.stopping();
         let result = {
@@ -74,8 +84,8 @@ impl Tunnel {
             let down = ends(&*server, &*client, &counts.down, false);
             let ways = async {
                 tokio::try_join!(
-                    up.run(first, watch.client),
-                    down.run(BytesMut::new(), watch.server)
+                    up.run(first, watch.client, up_shape),
+                    down.run(BytesMut::new(), watch.server, down_shape)
                 )
             };
             tokio::select! {
@@ -146,8 +156,17 @@ struct Way<'t> {
 }
 
 impl Way<'_> {
-    async fn run(self, first: BytesMut, watched: Watched) -> Direction {
-        match self.copy(first, watched).await {
+    async fn run(self, first: BytesMut, watched: Watched, shape: Option<Box<Shape>>) -> Direction {
+        match shape {
+            // Boxed: the room for it would be there in every tunnel.
+            Some(shape) => Box::pin(self.run_shaped(first, watched, shape)).await,
+            None => self.direction(self.copy(first, watched).await),
+        }
+    }
+
+    /// What became of it, from how passing octets on ended.
+    fn direction(&self, ended: Result<(), Failed>) -> Direction {
+        match ended {
             Ok(()) => Ok(None),
             Err(Failed::Read(error)) => Err(Broken::Side { client: self.from_client, error }),
             Err(Failed::Write(error)) => {

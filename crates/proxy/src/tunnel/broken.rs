@@ -11,6 +11,10 @@ pub(crate) enum Broken {
     Side { client: bool, error: io::Error },
     /// Nothing moved for so long.
     Idle(Duration),
+    /// A rule ended it.
+    Cut(String),
+    /// A rule let nothing more through, until the client was gone.
+    Stalled(String),
     /// The proxy ends.
     Stopped,
 }
@@ -46,6 +50,8 @@ impl Broken {
                 let cause = format!("nothing moved for {} minutes", limit.as_secs() / 60);
                 (State::Complete, Some(Failure::new(Side::Here, cause)))
             }
+            Self::Cut(cause) => (State::Truncated, Some(Failure::new(Side::Here, cause))),
+            Self::Stalled(cause) => (State::AbortedByClient, Some(Failure::new(Side::Here, cause))),
             Self::Stopped => {
                 let cause = "the proxy was stopped".to_owned();
                 (State::AbortedByClient, Some(Failure::new(Side::Here, cause)))

@@ -156,8 +156,17 @@ pub(crate) async fn before(origin: SocketAddr, change: impl FnOnce(&mut Wanted))
 
 /// What a client that believes the proxy's authority offers.
 pub(crate) fn offering(proxy: &Tested, alpn: &[&str]) -> rustls::ClientConfig {
+    believing(proxy.ca_pem.as_bytes(), alpn)
+}
+
+/// What a client that believes the servers of these tests offers.
+pub(crate) fn offering_directly(alpn: &[&str]) -> rustls::ClientConfig {
+    believing(&std::fs::read(&WORLD.1).unwrap(), alpn)
+}
+
+fn believing(authority: &[u8], alpn: &[&str]) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(proxy.ca_pem.as_bytes()) {
+    for root in CertificateDer::pem_slice_iter(authority) {
         roots.add(root.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
