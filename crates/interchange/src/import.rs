@@ -1,6 +1,8 @@
 //! A session from a file of another tool. Which tool it was is told by the content.
 
 mod capture;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod har;
 mod message;
 mod mitmproxy;

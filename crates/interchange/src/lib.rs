@@ -28,3 +28,10 @@ pub use pack::{pack, unpack};
 pub use redact::{RedactedSession, redact};
 pub use source::{Body, Exchange, Lessons, Missing, Secrets, Source};
 pub use trim::{TrimOptions, TrimmedSession, trim};
+
+/// Doors for the targets in `fuzz/`; there in fuzz builds only, and in tests so that they keep
+/// fitting.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    pub use crate::import::fuzzing::{capture, har, mitmproxy};
+}

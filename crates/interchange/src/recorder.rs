@@ -61,7 +61,7 @@ impl SessionRecorder {
 }
 
 /// The events that fold to this flow.
-fn events(flow: Flow) -> Vec<Event> {
+pub(crate) fn events(flow: Flow) -> Vec<Event> {
     let mut all = vec![Happening::Opened(Box::new(Opened {
         kind: flow.kind,
         client: flow.client,

@@ -28,7 +28,8 @@ pub(super) fn read(
             let octets = value.get(message).get("content").octets();
             octets.filter(|octets| !octets.is_empty()).map(<[u8]>::to_vec)
         };
-        let bodies = [content("request"), content("response")];
+        let answered = status(&value).is_some();
+        let bodies = [content("request"), content("response").filter(|_| answered)];
         match flow(&value, &bodies, import) {
             Ok(flow) => import.flow(flow, whole(bodies)),
             Err(why) => import.remark(format!("flow {number} was left out: {why}")),
@@ -67,7 +68,7 @@ fn flow(
     let asked = seconds(request.get("timestamp_end"));
     let between = |from: Option<i64>, to: Option<i64>| u64::try_from(to?.checked_sub(from?)?).ok();
     let length = |octets: &Option<Vec<u8>>| octets.as_ref().map_or(0, |octets| octets.len() as u64);
-    let status = response.get("status_code").number().unwrap_or(0.0);
+    let status = status(value);
     let message = Message {
         started: Timestamp(started.unwrap_or(0)),
         took_micros: between(started, ended).unwrap_or(0),
@@ -79,9 +80,8 @@ fn flow(
         version: version(&lossy(request.get("http_version"))),
         request_headers: headers(request),
         request_body: length(&bodies[0]),
-        response: (100.0..1000.0).contains(&status).then(|| Response {
-            // Between 100 and 999.
-            status: status as u16,
+        response: status.map(|status| Response {
+            status,
             reason: lossy(response.get("reason")),
             version: version(&lossy(response.get("http_version"))),
             headers: headers(response),
@@ -108,6 +108,13 @@ fn flow(
         flow.notes.push(comment.to_owned());
     }
     Ok(flow)
+}
+
+/// The status of the answer, where there is one.
+fn status(flow: &Value<'_>) -> Option<u16> {
+    let status = flow.get("response").get("status_code").number()?;
+    // Between 100 and 999.
+    (100.0..1000.0).contains(&status).then_some(status as u16)
 }
 
 fn lossy(value: &Value<'_>) -> String {

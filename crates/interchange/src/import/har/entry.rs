@@ -34,22 +34,27 @@ pub(super) fn flow(
         return Err("it has no request".to_owned());
     }
     let mut notes = notes(entry);
-    let bodies = [sent(request, &mut notes), got(response, &mut notes)];
+    // Any other number is no status (RFC 9110 15): there was no answer, whatever stands there.
+    let status = number(&response["status"]).filter(|status| (100.0..1000.0).contains(status));
+    let got = status.and_then(|_| got(response, &mut notes));
+    let bodies = [sent(request, &mut notes), got];
     let messages = websocket::messages(entry);
     notes.extend(messages.told());
     let (url, is_websocket_url) = url(text(request, "url"), &mut notes);
-    let status = number(&response["status"]).unwrap_or(0.0) as u16;
     let is_websocket = is_websocket_url
         || messages.any()
         || text(entry, "_resourceType") == "websocket"
-        || status == 101;
+        || status == Some(101.0);
     let tunnel = &entry["_tunnel"];
     let octets = |side: usize, direction: &str, sizes: [&Value; 2]| match &bodies[side] {
         Some(copy) if copy.whole => copy.octets.len() as u64,
         _ if is_websocket && messages.any() => messages.octets[side],
-        _ => number(&tunnel[direction])
-            .or_else(|| sizes.into_iter().filter_map(number).find(|&size| size > 0.0))
-            .unwrap_or(0.0) as u64,
+        copy => {
+            let told = number(&tunnel[direction])
+                .or_else(|| sizes.into_iter().filter_map(number).find(|&size| size > 0.0));
+            let there = copy.as_ref().map_or(0, |copy| copy.octets.len() as u64);
+            (told.unwrap_or(0.0) as u64).max(there)
+        }
     };
     let request_body = octets(0, "bytesUp", [&request["bodySize"], &request["_content"]["size"]]);
     // Of a body that is not in the file the size on the wire, or what Chrome knows: the decoded one.
@@ -75,8 +80,9 @@ pub(super) fn flow(
         version: spoken(request, &mut notes),
         request_headers: headers(&request["headers"]),
         request_body,
-        response: (status >= 100).then(|| Response {
-            status,
+        response: status.map(|status| Response {
+            // Below 1000.
+            status: status as u16,
             reason: text(response, "statusText").to_owned(),
             version: spoken(response, &mut Vec::new()),
             headers: response_headers,
