@@ -138,7 +138,7 @@ impl Recording {
             text.push('\n');
             text.push_str(&self.flows.look_at().totals().draw(&look));
         }
-        let whole = stats.lost_events == 0;
+        let whole = stats.lost_events == 0 && stats.sync_error.is_none();
         if let Some(loss) = loss(&stats) {
             text.push_str(&look.paint(Ink::Bad, &loss));
             text.push('\n');
@@ -158,9 +158,9 @@ impl Recording {
     }
 }
 
-/// What the session could not take.
+/// What the session could not take, or may not hold after a power cut.
 fn loss(stats: &Stats) -> Option<String> {
-    let Stats { lost_events, lost_bodies, last_error, .. } = stats;
+    let Stats { lost_events, lost_bodies, last_error, sync_error, .. } = stats;
     let mut lost = Vec::new();
     if *lost_events > 0 {
         lost.push(count(*lost_events, "event", "events"));
@@ -169,7 +169,9 @@ fn loss(stats: &Stats) -> Option<String> {
         lost.push(count(*lost_bodies, "body", "bodies"));
     }
     if lost.is_empty() {
-        return None;
+        let unsynced =
+            |error| format!("Not on the platter, perhaps: the disk did not sync ({error})");
+        return sync_error.as_ref().map(unsynced);
     }
     let reason = last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
     Some(format!("Not in the session: {}{reason}", lost.join(" and ")))
@@ -361,5 +363,10 @@ mod tests {
             "Not in the session: 3 events and 1 body (no space left)"
         );
         assert_eq!(loss(&Stats::default()), None);
+        let stats = Stats { sync_error: Some("Input/output error".to_owned()), ..Stats::default() };
+        assert_eq!(
+            loss(&stats).unwrap(),
+            "Not on the platter, perhaps: the disk did not sync (Input/output error)"
+        );
     }
 }

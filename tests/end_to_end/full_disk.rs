@@ -98,6 +98,28 @@ async fn a_segment_that_fails_on_a_disk_that_does_not_is_no_loss_and_no_alarm() 
 }
 
 #[tokio::test]
+async fn with_sync_always_a_session_that_is_gone_is_told_with_the_first_answer() {
+    let (home, world) = (Home::new(), World::start().await.unwrap());
+    let tap = home.tap().world(&world).args(["--sync", "always"]).start().await;
+    ask(&tap, 0..5).await;
+    assert!(!tap.stderr().contains("did not sync"), "{}", tap.stderr());
+    std::fs::remove_dir_all(home.path("session")).unwrap();
+    // Its segment is still written to, and no sync brings that to a place where it can be read.
+    ask(&tap, 5..6).await;
+    let told = eventually("a word about it", || {
+        let text = tap.stderr();
+        text.contains("the disk did not sync the session").then_some(text)
+    })
+    .await;
+    assert!(told.contains("the session was removed while it was being written"), "{told}");
+    ask(&tap, 6..10).await;
+    let ended = tap.stop().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("did not sync the session").count(), 1, "said once");
+    assert!(lost(&ended) >= 4 * EVENTS, "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn a_small_file_system_that_is_full_is_told_and_counted() {
     let (home, world) = (Home::new(), World::start().await.unwrap());
     let mount = "mkdir -p small && mount -t tmpfs -o size=128k none small";

@@ -26,6 +26,8 @@ pub(crate) struct Log {
     next: u64,
     segment: Option<Segment>,
     retry_at: Option<Instant>,
+    /// When a segment was left that could not be synced.
+    unsynced_at: Option<Instant>,
     gap: Option<Gap>,
     error: Option<io::Error>,
     /// Takes segments that are full; `None` where they stay as they are.
@@ -68,9 +70,20 @@ impl Log {
             mend_end(&last.path)?;
         }
         let next = segments.last().map_or(1, |last| last.number.saturating_add(1));
-        let (segment, retry_at, gap, error) = (None, None, None, None);
-        let mut log =
-            Self { disk, syncer, directory, limit, next, segment, retry_at, gap, error, full };
+        let (segment, retry_at, unsynced_at, gap, error) = (None, None, None, None, None);
+        let mut log = Self {
+            disk,
+            syncer,
+            directory,
+            limit,
+            next,
+            segment,
+            retry_at,
+            unsynced_at,
+            gap,
+            error,
+            full,
+        };
         log.begin_segment()?;
         segments.into_iter().filter(|old| !old.packed).for_each(|old| log.is_full(old.path));
         Ok(log)
@@ -79,10 +92,6 @@ impl Log {
     /// Appends a batch of lines with one `write(2)`; says how many of them are on disk. The others
     /// are counted for the gap.
     pub(crate) fn append(&mut self, octets: &[u8], lines: &[Line]) -> usize {
-        if let Some(error) = self.syncer.failure() {
-            self.fail(error);
-            self.retry_at = None;
-        }
         let mut done: usize = 0;
         // The second try is for a segment that fails on a disk that does not.
         for attempt in 0..2 {
@@ -102,6 +111,20 @@ impl Log {
             }
         }
         done
+    }
+
+    /// Leaves the segment where it, or a body, could not be synced since this was last asked; says why.
+    /// What the kernel could not write is not safe, and asking again would not tell (a failed fsync
+    /// marks the pages clean): the log goes on in a new segment. Where every sync fails, not in more
+    /// than two a second.
+    pub(crate) fn heed_sync(&mut self) -> Option<io::Error> {
+        let error = self.syncer.failure()?;
+        if self.unsynced_at.is_none_or(|at| at.elapsed() >= RETRY_AFTER) {
+            self.unsynced_at = Some(Instant::now());
+            self.segment = None;
+            self.retry_at = None;
+        }
+        Some(error)
     }
 
     /// Counts an event that is not on disk.

@@ -43,6 +43,8 @@ pub struct Stats {
     pub lost_bodies: u64,
     /// What failed last, in plain words.
     pub last_error: Option<String>,
+    /// Why the disk did not sync, where it did not: a power cut may take what was written before.
+    pub sync_error: Option<String>,
 }
 
 type Written = Box<dyn FnOnce() + Send>;
@@ -60,6 +62,8 @@ pub(crate) struct Recording {
     pub(crate) batch: Batch,
     /// Whether the disk failed and the user was told.
     pub(crate) failing: bool,
+    /// Whether the disk did not sync and the user was told.
+    pub(crate) unsynced: bool,
     /// Until when the disk counts as slow.
     pub(crate) slow_until: Option<Instant>,
     /// Room for what is taken from the queue.
@@ -169,9 +173,12 @@ impl Recording {
     /// Brings the batch to the disk, then tells everybody; whether it worked or not.
     fn flush(&mut self) {
         let begun = Instant::now();
+        self.note_sync();
         let done = self.log.append(&self.batch.octets, &self.batch.lines);
         if self.syncer.is_always() {
             self.syncer.sync();
+            // Known and told before anybody is woken who would take it for safe.
+            self.unsynced &= self.note_sync();
         }
         let slowest = std::mem::take(&mut self.batch.slowest).max(begun.elapsed());
         self.slow_until = (slowest > SLOW).then(|| Instant::now() + SLOW_FOR);
@@ -211,6 +218,16 @@ impl Recording {
             tracing::error!(%error, "the session cannot be written; the proxy goes on without it");
         }
         self.stats.last_error = Some(error.to_string());
+    }
+
+    /// Tells of a sync that failed, once until one works; whether one did.
+    fn note_sync(&mut self) -> bool {
+        let Some(error) = self.log.heed_sync() else { return false };
+        if !std::mem::replace(&mut self.unsynced, true) {
+            tracing::error!(%error, "the disk did not sync the session: a power cut may take what was written");
+        }
+        self.stats.sync_error = Some(error.to_string());
+        true
     }
 
     fn publish(&self) {

@@ -83,8 +83,7 @@ impl Syncer {
         self.lock().folders.insert(folder);
     }
 
-    /// What failed since it was last asked. What the kernel could not write is not safe, and asking
-    /// again would not tell (a failed fsync marks the pages clean): go on in a new segment.
+    /// What failed since it was last asked.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         self.lock().failure.take()
     }

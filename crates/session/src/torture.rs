@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use consoletap_flow::{
     BodyCopy, BodySummary, Event, Finished, FlowId, Happening, Record, Recorder, State, Timestamp,
@@ -14,7 +14,7 @@ use consoletap_flow::{
 };
 
 use crate::disk::{Disk, Opening, System};
-use crate::{About, Options, Session, Stats, Writer};
+use crate::{About, Options, Session, Stats, Sync, Writer};
 
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -226,4 +226,108 @@ fn once_there_is_space_again_the_gap_is_told() {
     assert_eq!(gaps[0].since.0, i64::try_from(number).unwrap() - 2);
     assert_eq!(session.overview().lost_events, stats.lost_events);
     assert_eq!(session.overview().problems, 0);
+}
+
+/// A disk that syncs when it is let, and as it is told.
+#[derive(Default)]
+struct Slow {
+    /// Whether syncs fail.
+    fails: AtomicBool,
+    /// Whether each sync waits until it is let.
+    waits: AtomicBool,
+    begun: AtomicUsize,
+    let_go: AtomicUsize,
+}
+
+impl Disk for Slow {
+    fn open(&self, path: &Path, opening: Opening) -> io::Result<File> {
+        System.open(path, opening)
+    }
+
+    fn write(&self, file: &File, octets: &[u8]) -> io::Result<usize> {
+        System.write(file, octets)
+    }
+
+    fn sync(&self, _: &File) -> io::Result<()> {
+        let number = self.begun.fetch_add(1, Ordering::SeqCst);
+        while self.waits.load(Ordering::SeqCst) && self.let_go.load(Ordering::SeqCst) <= number {
+            std::thread::yield_now();
+        }
+        if self.fails.load(Ordering::SeqCst) { Err(ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        System.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        System.remove(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        System.free_bytes(path)
+    }
+}
+
+fn always(disk: &Arc<Slow>, dir: &Path) -> Arc<Writer> {
+    let options = Options { sync: Sync::Always, compress_from: None, ..Options::default() };
+    let disk: Arc<dyn Disk> = Arc::clone(disk) as _;
+    Arc::new(Writer::create_on(disk, dir, &about(), &options, None).unwrap())
+}
+
+#[test]
+fn with_always_nobody_is_woken_before_the_platter_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::<Slow>::default();
+    let writer = always(&disk, dir.path());
+    let before = disk.begun.load(Ordering::SeqCst);
+    disk.let_go.store(before, Ordering::SeqCst);
+    disk.waits.store(true, Ordering::SeqCst);
+    let (sender, written) = mpsc::channel();
+    let mut record = record(1);
+    record.written = Some(Box::new(move || sender.send(()).unwrap()));
+    writer.record(record);
+    // The folder of the session, for its new segment, and the segment.
+    for sync in 1..=2 {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while disk.begun.load(Ordering::SeqCst) < before + sync {
+            assert!(Instant::now() < patience, "sync {sync} does not come");
+            std::thread::yield_now();
+        }
+        assert!(written.try_recv().is_err(), "it waits for sync {sync}");
+        disk.let_go.fetch_add(1, Ordering::SeqCst);
+    }
+    written.recv_timeout(Duration::from_secs(20)).expect("it is synced");
+    disk.waits.store(false, Ordering::SeqCst);
+    assert_eq!(writer.close().sync_error, None);
+}
+
+#[test]
+fn with_always_a_sync_that_failed_is_known_to_whoever_is_woken() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::<Slow>::default();
+    let writer = always(&disk, dir.path());
+    let woken = |number: u64| {
+        let (sender, written) = mpsc::channel();
+        let mut record = record(number);
+        let own = Arc::clone(&writer);
+        record.written = Some(Box::new(move || sender.send(own.stats()).unwrap()));
+        writer.record(record);
+        written.recv_timeout(Duration::from_secs(20)).expect("the proxy was held up")
+    };
+    assert_eq!(woken(1).sync_error, None);
+    disk.fails.store(true, Ordering::SeqCst);
+    let stats = woken(2);
+    assert!(stats.sync_error.is_some(), "{stats:?}");
+    assert_eq!((stats.events, stats.lost_events), (2, 0), "it is written, and may not last");
+    // The log goes on in a new segment; where nothing is synced, not in one for each event.
+    (3..=50).for_each(|number| drop(woken(number)));
+    let segments = || crate::layout::segments(dir.path()).unwrap().len();
+    assert!((2..=20).contains(&segments()), "{}", segments());
+    disk.fails.store(false, Ordering::SeqCst);
+    woken(51);
+    let stats = writer.close();
+    assert_eq!((stats.events, stats.lost_events, stats.last_error.clone()), (51, 0, None));
+    assert!(stats.sync_error.is_some(), "it is told at the end as well");
+    assert_eq!(Session::open(dir.path()).unwrap().events().map(Result::unwrap).count(), 51);
 }

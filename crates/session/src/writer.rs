@@ -141,6 +141,7 @@ impl Writer {
             stats: Stats::default(),
             batch: Batch::default(),
             failing: false,
+            unsynced: false,
             slow_until: None,
             records: Vec::new(),
         };
@@ -206,7 +207,7 @@ impl Writer {
             if let Some(error) = self.syncer.failure() {
                 tracing::error!(%error, "the end of the session may not survive a power cut");
                 let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-                stats.last_error = Some(error.to_string());
+                stats.sync_error = Some(error.to_string());
             }
             drop(lock);
         }
