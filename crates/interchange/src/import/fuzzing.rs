@@ -55,9 +55,11 @@ fn check(flow: Flow, bodies: [Option<BodyCopy>; 2]) {
 mod tests {
     use super::*;
 
+    type Read = fn(&[u8]) -> u64;
+
     #[test]
     fn the_seeds_of_the_targets_are_read() {
-        let seeds: [(&str, fn(&[u8]) -> u64); 3] = [
+        let seeds: [(&str, Read); 3] = [
             ("../../fuzz/seeds/har", har),
             ("tests/files", mitmproxy),
             ("../../fuzz/seeds/capture", capture),
