@@ -25,6 +25,7 @@ mod end_to_end {
     mod log;
     mod mistakes;
     mod packs;
+    mod replay_page;
     mod rules;
     mod rules_work;
     mod send;

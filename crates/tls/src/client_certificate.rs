@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use consoletap_flow::HostGlob;
+#[cfg(feature = "p12")]
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
+#[cfg(feature = "p12")]
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::provider::{TlsError, provider};
 
@@ -117,6 +120,13 @@ impl ClientCertificate {
         Ok((chain, key))
     }
 
+    #[cfg(not(feature = "p12"))]
+    fn p12(&self, _: &[u8]) -> Result<Parts, TlsError> {
+        let why = "it is no PEM, and this build reads no P12 (it lacks the feature `p12`)";
+        Err(self.wrong(&self.file, why))
+    }
+
+    #[cfg(feature = "p12")]
     fn p12(&self, octets: &[u8]) -> Result<Parts, TlsError> {
         let password = match &self.second {
             Some(file) => fs::read_to_string(file).map_err(|error| self.wrong(file, error))?,

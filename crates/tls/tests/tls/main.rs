@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "allow-unwrap-in-tests does not reach what tests call")]
 
 mod authority;
+#[cfg(feature = "p12")]
 mod client_certificates;
 mod fingerprints;
 mod handshakes;
