@@ -52,6 +52,26 @@ async fn send(home: &Home, to: &RawOrigin, args: &[&str]) -> Ended {
     home.run(&[&["replay", "send", &session, "--to", &to], args].concat()).await
 }
 
+/// Neither side holds all of it, and both know its hash.
+#[tokio::test]
+async fn a_large_body_that_was_kept_whole_is_compared_to_its_end() {
+    let home = Home::new();
+    let large: String = (0..300_000).map(|number| format!("{number:08}\n")).collect();
+    let other = large.replace("00299999", "0029999X");
+    let answers = [&large, &large, &other].map(|body| answer("200 OK", "", body));
+    let server = origin(&answers).await;
+    let to = format!("*={}", server.address());
+    let tap = home.tap().args(["--store", "full", "--resolve", &to]).start().await;
+    assert!(speak(tap.address(), &get("/large", "")).await.ends_with(&large));
+    tap.stop().await;
+    let same = send(&home, &server, &[]).await;
+    assert_eq!(same.code, Some(0), "{same:?}");
+    assert!(!same.stdout.contains("were compared"), "all of it was: {}", same.stdout);
+    let differs = send(&home, &server, &[]).await;
+    assert_eq!(differs.code, Some(1), "{differs:?}");
+    assert!(differs.stdout.contains("the hash is another one"), "{}", differs.stdout);
+}
+
 const JSON: &str = "Content-Type: application/json\r\n";
 
 #[tokio::test]

@@ -1,12 +1,18 @@
 //! What there is of two bodies: all, a beginning, a hash, or nothing; and what can be said then.
 
 use std::borrow::Cow;
+use std::io::{self, Read as _};
 
 use consoletap_flow::{BodyCopy, BodySummary, Digest};
 use consoletap_redact::stand_ins;
+use consoletap_session::Session;
 
 use crate::compare::fields::field;
 use crate::compare::{Comparison, Difference, Reply, content};
+
+/// Of a larger answer no more comes to be compared than its beginning and its BLAKE3.
+const WHOLE: u64 = 1 << 20;
+const BEGINNING: usize = 64 << 10;
 
 /// What there is of a body, still content-encoded.
 #[derive(Debug, Clone)]
@@ -39,6 +45,33 @@ impl<'a> Body<'a> {
             None if summary.bytes == 0 => Self::Whole(Cow::Borrowed(&[])),
             None => Self::Unknown { length: summary.bytes },
         }
+    }
+}
+
+impl Body<'static> {
+    /// A body of this length that a session has whole, of which only so much is held as can be
+    /// compared.
+    pub(crate) fn stored(session: &Session, name: &Digest, length: u64) -> io::Result<Self> {
+        if length <= WHOLE {
+            return session.body(name).map(|octets| Self::Whole(Cow::Owned(octets)));
+        }
+        let mut body = session.open_body(name)?;
+        let (mut block, mut beginning) = (vec![0; BEGINNING], Vec::new());
+        let mut hasher = blake3::Hasher::new();
+        loop {
+            let count = match body.read(&mut block)? {
+                0 => break,
+                count => count,
+            };
+            hasher.update(&block[..count]);
+            let room = BEGINNING - beginning.len();
+            beginning.extend_from_slice(&block[..count.min(room)]);
+        }
+        // Where something may stand for a secret behind the beginning, the hash says nothing.
+        let hashed = !session.about().redacted;
+        let digest = hashed.then(|| Digest::blake3(*hasher.finalize().as_bytes()));
+        let octets = Cow::Owned(beginning);
+        Ok(Self::Beginning { octets, length: Some(length), digest })
     }
 }
 
@@ -128,9 +161,12 @@ fn length_differs(before: Option<u64>, after: Option<u64>, found: &mut Compariso
 /// far as both go.
 fn beginnings(recorded: &Body<'_>, live: &Body<'_>, found: &mut Comparison) {
     let (mut before, after) = (recorded.octets(), live.octets());
-    let digests = match recorded {
-        Body::Beginning { digest: Some(digest), .. } => {
+    let digests = match (recorded, live) {
+        (Body::Beginning { digest: Some(digest), .. }, _) => {
             live.digest(digest).map(|came| came == *digest)
+        }
+        (_, Body::Beginning { digest: Some(digest), .. }) => {
+            recorded.digest(digest).map(|then| then == *digest)
         }
         _ => None,
     };

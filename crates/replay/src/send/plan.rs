@@ -91,7 +91,7 @@ impl Recorded {
         let BodySummary { bytes, digest, kept } = self.answer_body;
         let octets = |name| session.body(&name).map(Cow::Owned);
         match (kept, digest) {
-            (Kept::Whole, Some(name)) => octets(name).map(Body::Whole),
+            (Kept::Whole, Some(name)) => Body::stored(session, &name, bytes),
             (Kept::Prefix { digest: name, .. }, _) => {
                 octets(name).map(|octets| Body::Beginning { octets, length: Some(bytes), digest })
             }
