@@ -22,6 +22,7 @@ mod end_to_end {
     mod full_disk;
     mod http;
     mod intercept;
+    mod keeping;
     mod log;
     mod mistakes;
     mod packs;

@@ -4,6 +4,7 @@
 mod damage;
 mod downloads;
 mod python;
+mod retention;
 mod segments;
 mod streams;
 mod support;
