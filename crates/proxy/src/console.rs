@@ -66,7 +66,8 @@ impl RequestBody<'_> {
             Self::Http1 { body, .. } => body.remaining(),
             Self::Http2 { incoming, .. } => hyper::body::Body::size_hint(incoming).exact(),
             Self::Held { beginning, rest, .. } => {
-                rest.expected().map(|rest| rest.saturating_add(beginning.len() as u64))
+                let rest = if rest.is_done() { Some(0) } else { rest.expected() };
+                rest.map(|rest| rest.saturating_add(beginning.len() as u64))
             }
         }
     }

@@ -2,6 +2,7 @@
 //! client speaks (`console.rs`) nor which the server does (`server.rs`).
 
 mod download;
+mod held;
 mod local;
 mod outlet;
 mod own;
@@ -124,6 +125,13 @@ pub(crate) async fn run(
             Box::pin(local::act(inlet, &mut request, &mut flow, &mut source, &mut answer)).await
     {
         return after;
+    }
+    if request.decision.rewrites_request() && !source.is_done() {
+        let held = held::rewritten(inlet, &mut request, &mut flow, source, &mut answer);
+        match Box::pin(held).await {
+            Ok(rewritten) => source = rewritten,
+            Err(after) => return after,
+        }
     }
     serve(inlet, request, flow, source, answer).await
 }

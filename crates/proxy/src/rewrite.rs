@@ -1,11 +1,12 @@
-//! Answers that a rule must change: the body is held, changed, and its head made true again.
+//! Answers and requests that a rule must change: the body is held, changed, and its head made true
+//! again.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use consoletap_content::End;
 use consoletap_flow::{Header, Headers, RequestHead, RuleHit};
-use consoletap_rules::{Context, Decision};
+use consoletap_rules::{Acted, Context, Decision};
 
 use crate::headers;
 use crate::http1::{BodyError, Frame};
@@ -121,7 +122,35 @@ pub(crate) fn apply(
     Changed { body, changed: true, hits: rewritten.hits, notes: rewritten.notes }
 }
 
-/// Removes what describes the server's octets.
+/// What became of the body of a request.
+pub(crate) struct ChangedRequest {
+    /// The octets for the server, where they are others than the client's.
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) acted: Acted,
+}
+
+/// Applies the rules to the whole body of a request.
+pub(crate) fn apply_to_request(
+    decision: &Decision<'_>,
+    context: &Context<'_>,
+    fields: &Headers,
+    held: &[u8],
+    cap: usize,
+) -> ChangedRequest {
+    match decode(fields, held, cap) {
+        Ok(plain) => {
+            let rewritten = decision.rewrite_request(plain.as_deref().unwrap_or(held), context);
+            let acted = Acted { hits: rewritten.hits, notes: rewritten.notes };
+            ChangedRequest { body: rewritten.body, acted }
+        }
+        Err(note) => {
+            let acted = Acted { hits: Vec::new(), notes: vec![note] };
+            ChangedRequest { body: None, acted }
+        }
+    }
+}
+
+/// Removes what describes the octets that came.
 pub(crate) fn forget_what_was(fields: &mut Headers) {
     fields.retain(|field| !DESCRIPTIONS.iter().any(|name| field.is(name)));
 }

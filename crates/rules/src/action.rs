@@ -29,6 +29,8 @@ pub(crate) enum Action {
     Header(HeaderEdit),
     /// Change the body of the answer.
     Rewrite(Rewrite),
+    /// Change the body of the request.
+    RewriteRequest(Rewrite),
     /// Wait first.
     Delay(Time),
     /// Go slowly.
@@ -54,6 +56,7 @@ pub(crate) enum Kind {
     RemoveHeader,
     RenameHeader,
     Rewrite,
+    RewriteRequest,
     Delay,
     Throttle,
     Fault,
@@ -74,6 +77,7 @@ impl Kind {
             Self::RemoveHeader => "remove-header",
             Self::RenameHeader => "rename-header",
             Self::Rewrite => "rewrite",
+            Self::RewriteRequest => "rewrite-request",
             Self::Delay => "delay",
             Self::Throttle => "throttle",
             Self::Fault => "fault",
@@ -83,7 +87,7 @@ impl Kind {
         }
     }
 
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Block,
         Self::Answer,
         Self::MapLocal,
@@ -92,6 +96,7 @@ impl Kind {
         Self::RemoveHeader,
         Self::RenameHeader,
         Self::Rewrite,
+        Self::RewriteRequest,
         Self::Delay,
         Self::Throttle,
         Self::Fault,
@@ -110,6 +115,7 @@ impl Action {
             Self::MapRemote(_) => Kind::MapRemote,
             Self::Header(edit) => edit.kind(),
             Self::Rewrite(_) => Kind::Rewrite,
+            Self::RewriteRequest(_) => Kind::RewriteRequest,
             Self::Delay(_) => Kind::Delay,
             Self::Throttle(_) => Kind::Throttle,
             Self::Fault(_) => Kind::Fault,
@@ -128,6 +134,7 @@ impl Action {
             Self::MapRemote(remote) => remote.describe(),
             Self::Header(edit) => edit.describe(),
             Self::Rewrite(rewrite) => rewrite.describe(),
+            Self::RewriteRequest(rewrite) => format!("in the request, {}", rewrite.describe()),
             Self::Delay(time) => format!("wait {time} before the request goes on"),
             Self::Throttle(throttle) => throttle.describe(),
             Self::Fault(fault) => fault.describe(),

@@ -231,8 +231,26 @@ impl<'a> Decision<'a> {
     /// this is not leaves it as it is.
     #[must_use]
     pub fn rewrite(&self, body: &[u8], context: &Context<'_>) -> Rewritten {
+        self.rewritten(Kind::Rewrite, body, context)
+    }
+
+    /// Whether the body of the request must be held and given to [`Decision::rewrite_request`].
+    #[must_use]
+    pub fn rewrites_request(&self) -> bool {
+        self.action(Kind::RewriteRequest).is_some()
+    }
+
+    /// The body of the request, whole and decoded, as the rule changes it.
+    #[must_use]
+    pub fn rewrite_request(&self, body: &[u8], context: &Context<'_>) -> Rewritten {
+        self.rewritten(Kind::RewriteRequest, body, context)
+    }
+
+    fn rewritten(&self, kind: Kind, body: &[u8], context: &Context<'_>) -> Rewritten {
         let mut result = Rewritten::default();
-        let Some((rule, Action::Rewrite(rewrite))) = self.action(Kind::Rewrite) else {
+        let Some((rule, Action::Rewrite(rewrite) | Action::RewriteRequest(rewrite))) =
+            self.action(kind)
+        else {
             return result;
         };
         match rule.with_values(context, |values| rewrite.apply(body, values)) {

@@ -1,6 +1,7 @@
-//! Changes to bodies of any kind: JSON, XML, and whatever a regex finds. What a change does not
+//! Changes to bodies of any kind: JSON, XML, forms, and whatever a regex finds. What a change does not
 //! name keeps its bytes: white space, order, line ends, the declaration, the byte order mark.
 
+pub(crate) mod form;
 pub(crate) mod json;
 pub(crate) mod xml;
 

@@ -190,6 +190,9 @@ impl Reader<'_> {
             Kind::RemoveHeader => rule.remove_header.map(|heads| self.remove_header(&heads)),
             Kind::RenameHeader => rule.rename_header.map(|heads| self.rename_header(&heads)),
             Kind::Rewrite => rule.rewrite.map(|rewrite| self.rewrite(rewrite, captures)),
+            Kind::RewriteRequest => {
+                rule.rewrite_request.map(|rewrite| self.rewrite_request(rewrite, captures))
+            }
             Kind::Delay => rule.delay.map(|time| Ok(Action::Delay(time.into_inner()))),
             Kind::Throttle => rule.throttle.map(|throttle| {
                 let read = throttle.get_ref().read();

@@ -40,6 +40,7 @@ pub(crate) struct WrittenRule {
     pub(crate) remove_header: Option<Spanned<WrittenHeads<Texts>>>,
     pub(crate) rename_header: Option<Spanned<WrittenHeads<Pairs<Spanned<String>>>>>,
     pub(crate) rewrite: Option<Spanned<WrittenRewrite>>,
+    pub(crate) rewrite_request: Option<Spanned<WrittenRewriteRequest>>,
     pub(crate) delay: Option<Spanned<Time>>,
     pub(crate) throttle: Option<Spanned<WrittenThrottle>>,
     pub(crate) fault: Option<Spanned<WrittenFault>>,
@@ -60,6 +61,7 @@ impl WrittenRule {
             (Kind::RemoveHeader, self.remove_header.is_some()),
             (Kind::RenameHeader, self.rename_header.is_some()),
             (Kind::Rewrite, self.rewrite.is_some()),
+            (Kind::RewriteRequest, self.rewrite_request.is_some()),
             (Kind::Delay, self.delay.is_some()),
             (Kind::Throttle, self.throttle.is_some()),
             (Kind::Fault, self.fault.is_some()),
@@ -129,6 +131,18 @@ pub(crate) struct WrittenRewrite {
     pub(crate) firmware: Option<WrittenFirmware>,
     pub(crate) json: Option<Spanned<toml::Table>>,
     pub(crate) document: Option<Spanned<toml::Table>>,
+    pub(crate) replace: Option<Spanned<Replaces>>,
+    pub(crate) json_patch: Option<Spanned<toml::Value>>,
+    pub(crate) json_merge_patch: Option<Spanned<toml::Value>>,
+    pub(crate) xml: Option<Spanned<Pairs<Spanned<String>>>>,
+}
+
+/// The same for the body of a request.
+#[derive(Deserialize)]
+#[serde(expecting = "a table, as { form = { … } }")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct WrittenRewriteRequest {
+    pub(crate) form: Option<Spanned<Pairs<Spanned<String>>>>,
     pub(crate) replace: Option<Spanned<Replaces>>,
     pub(crate) json_patch: Option<Spanned<toml::Value>>,
     pub(crate) json_merge_patch: Option<Spanned<toml::Value>>,

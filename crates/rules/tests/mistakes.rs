@@ -112,7 +112,12 @@ const ACTIONS: [&str; 68] = [
 ];
 
 /// More of them.
-const MORE: [&str; 10] = [
+const MORE: [&str; 15] = [
+    "rewrite-request = {}",
+    "rewrite-request = { firmware = 'hide' }",
+    "rewrite-request.form = {}",
+    "rewrite-request.form = { a = 7 }",
+    "rewrite-request = { form = { a = 'b' }, replace = { find = 'a', with = 'b' } }",
     "rewrite.document = { 'updatelist.ofer' = '9.00' }",
     "rewrite.document = { updatelist.offer = 'no version' }",
     "rewrite.document = { updatelist.offer = '9.00', title.name = 'x' }",

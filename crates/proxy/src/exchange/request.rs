@@ -23,6 +23,10 @@ pub(crate) struct Request<'a> {
     pub(crate) target: Target,
     pub(crate) classification: Classification,
     pub(crate) decision: Decision<'a>,
+    /// Its body was read here: nobody waits for leave to send it any more.
+    pub(super) is_held: bool,
+    /// How long the body is that a rule made of the client's.
+    pub(super) sent_length: Option<u64>,
     mapped: Option<Mapped>,
 }
 
@@ -40,7 +44,16 @@ impl<'a> Request<'a> {
         classification: Classification,
         decision: Decision<'a>,
     ) -> Self {
-        Self { head, url, target, classification, decision, mapped: None }
+        Self {
+            head,
+            url,
+            target,
+            classification,
+            decision,
+            is_held: false,
+            sent_length: None,
+            mapped: None,
+        }
     }
 
     /// Sends the request to somebody else.
@@ -70,7 +83,9 @@ impl<'a> Request<'a> {
 
     /// Whether the client may hold its body back until the server asks for it.
     pub(super) fn awaits_continue(&self) -> bool {
-        self.head.version == Version::Http11 && headers::expects_continue(&self.head.headers)
+        self.head.version == Version::Http11
+            && !self.is_held
+            && headers::expects_continue(&self.head.headers)
     }
 
     /// The tunnel that this request goes on through. What names a whole URL does not: it goes
@@ -86,9 +101,13 @@ impl<'a> Request<'a> {
         headers::strip_hop_by_hop(&mut fields);
         headers::say_length_once(&mut fields);
         headers::count_down(&self.head.method, &mut fields);
-        if self.head.version == Version::Http10 {
+        if self.head.version == Version::Http10 || self.is_held {
             // RFC 9110 10.1.1: there is no 100 in HTTP/1.0, so nobody waits for one.
             fields.remove("expect");
+        }
+        if let Some(length) = self.sent_length {
+            rewrite::forget_what_was(&mut fields);
+            headers::push(&mut fields, "Content-Length", &length.to_string());
         }
         // Inside a tunnel `Host` is all that is said of the authority, and stays as it is.
         let says_all =

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use consoletap_flow::{Failure, Headers, ResponseHead, Side, State, Version};
+use consoletap_flow::{Failure, Headers, Side, State};
 
 use crate::console::{Answer, Gone, RequestBody};
+use crate::exchange::held::hold;
 use crate::exchange::outlet::Opened;
 use crate::exchange::relay::Ending;
 use crate::exchange::request::Request;
 use crate::exchange::{After, Inlet, after, local, refusal};
-use crate::http1::{BodyError, Frame};
 use crate::open_flow::OpenFlow;
 use crate::origin::{Asked, Origin, Reply, StandIn};
 use crate::rewrite;
@@ -28,7 +28,7 @@ pub(super) async fn ask<'s>(
     source: RequestBody<'s>,
     answer: &mut Answer<'_>,
 ) -> Result<After, RequestBody<'s>> {
-    let mut source = match held(origin.body_wanted(), inlet, request, source, answer).await {
+    let mut source = match hold(origin.body_wanted(), inlet, request, source, answer).await {
         Ok(source) => source,
         Err((source, ending)) => {
             return Ok(refusal::broken(request, flow, &source, answer, ending).await);
@@ -56,52 +56,6 @@ pub(super) async fn ask<'s>(
             Ok(send(origin, inlet, request, fields, flow, &mut source, answer, *stored).await)
         }
     }
-}
-
-/// Reads the beginning of a body.
-async fn held<'s>(
-    wanted: usize,
-    inlet: &Inlet,
-    request: &Request<'_>,
-    mut source: RequestBody<'s>,
-    answer: &mut Answer<'_>,
-) -> Result<RequestBody<'s>, (RequestBody<'s>, Ending)> {
-    if wanted == 0 || source.is_done() {
-        return Ok(source);
-    }
-    if request.awaits_continue() {
-        // What is asked for depends on the body, so that it has to come first.
-        let head = ResponseHead {
-            status: 100,
-            reason: serve::reason(100).into(),
-            version: Version::Http11,
-            headers: Headers::default(),
-        };
-        if answer.interim(&head).await.is_err() {
-            return Err((source, Gone.into()));
-        }
-    }
-    let idle = inlet.shared.settings.deadlines.idle;
-    let mut beginning = BytesMut::new();
-    let mut trailers = None;
-    while beginning.len() < wanted {
-        match tokio::time::timeout(idle, source.next()).await {
-            Ok(Ok(Some(Frame::Data(octets)))) => beginning.extend_from_slice(&octets),
-            Ok(Ok(Some(Frame::Trailers(fields)))) => trailers = Some(fields),
-            Ok(Ok(None)) => break,
-            Ok(Err(BodyError::Cut | BodyError::Io(_) | BodyError::Http2(_))) => {
-                let cause = "the client stopped sending its request".to_owned();
-                return Err((source, Ending::ClientGone(cause)));
-            }
-            Ok(Err(error)) => return Err((source, Ending::BadRequest(error.to_string()))),
-            Err(_) => {
-                let cause =
-                    format!("the client sent nothing of its request for {} s", idle.as_secs());
-                return Err((source, Ending::ClientGone(cause)));
-            }
-        }
-    }
-    Ok(RequestBody::Held { beginning: beginning.freeze(), trailers, rest: Box::new(source) })
 }
 
 async fn refuse(

@@ -6,6 +6,7 @@ mod clients;
 mod files;
 mod here;
 mod on_the_way;
+mod sent;
 mod tunnels;
 mod uploads;
 

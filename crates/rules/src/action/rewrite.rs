@@ -1,4 +1,4 @@
-//! Changing the body of an answer.
+//! Changing the body of an answer, or of a request.
 
 use consoletap_documents::{Document, Field, Firmware, JsonPath, TitleMetadata, UpdateList};
 use consoletap_flow::{Classification, Details, Effect, Target};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::decision::Context;
 use crate::edit::json::Operation;
 use crate::edit::xml::XmlPath;
-use crate::edit::{json, xml};
+use crate::edit::{form, json, xml};
 use crate::template::{Captured, Places, Template, Values};
 
 /// A change to a body.
@@ -28,6 +28,8 @@ pub(crate) enum Rewrite {
     JsonMergePatch(Value),
     /// Set elements and attributes.
     Xml(Vec<(XmlPath, Template)>),
+    /// Set fields of a form, by their names.
+    Form(Vec<(String, Template)>),
 }
 
 /// A value to put in: text can have places to fill in.
@@ -120,6 +122,7 @@ impl Rewrite {
                 Ok(Outcome::of(body, new, did, "the patch changes nothing"))
             }
             Self::Xml(settings) => set_xml(settings, body, values),
+            Self::Form(fields) => set_form(fields, body, values),
         }
     }
 
@@ -150,8 +153,33 @@ impl Rewrite {
                     settings.iter().map(|(path, _)| path.to_string()).collect();
                 format!("rewrite the XML: set {}", paths.join(", "))
             }
+            Self::Form(fields) => {
+                let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+                format!("rewrite the form: set {}", names.join(", "))
+            }
         }
     }
+}
+
+fn set_form(
+    fields: &[(String, Template)],
+    body: &[u8],
+    values: &Values<'_>,
+) -> Result<Outcome, String> {
+    let mut notes = Vec::new();
+    let (new, places) = form::set(body, |name, old| {
+        let (_, template) = fields.iter().find(|(field, _)| field == name)?;
+        match template.fill(&Values { value: Some(old), ..*values }) {
+            Ok(text) => Some(text),
+            Err(problem) => {
+                notes.push(format!("{name} stays as it is: {problem}"));
+                None
+            }
+        }
+    })?;
+    let did = format!("rewrote the form: {}", count(places, "field"));
+    let outcome = Outcome::of(body, new, did, "it has no field that is set");
+    Ok(Outcome { notes, ..outcome })
 }
 
 /// `1 field`, `2 fields`

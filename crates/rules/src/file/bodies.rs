@@ -7,7 +7,8 @@ use super::{Captures, Reader, regex_problem};
 use crate::action::{Action, Replace, Rewrite};
 use crate::edit::xml::XmlPath;
 use crate::error::RulesError;
-use crate::written::{Pairs, Replaces, WrittenReplace, WrittenRewrite};
+use crate::template::{Places, Template};
+use crate::written::{Pairs, Replaces, WrittenReplace, WrittenRewrite, WrittenRewriteRequest};
 
 impl Reader<'_> {
     pub(super) fn rewrite(
@@ -29,13 +30,7 @@ impl Reader<'_> {
                 read.map_err(|problem| self.error(&table, problem))
             }),
             replace.map(|replace| self.replace(&replace, captures)),
-            json_patch.map(|patch| {
-                let value = self.json(&patch)?;
-                let operations = serde_json::from_value(value).map_err(|error| {
-                    self.error(&patch, format!("this is no JSON Patch (RFC 6902): {error}"))
-                });
-                operations.map(Rewrite::JsonPatch)
-            }),
+            json_patch.map(|patch| self.json_patch(&patch)),
             json_merge_patch.map(|patch| self.json(&patch).map(Rewrite::JsonMergePatch)),
             xml.map(|pairs| self.xml(&pairs, captures)),
         ];
@@ -48,6 +43,55 @@ impl Reader<'_> {
                 Err(self.error(&whole, problem))
             }
         }
+    }
+
+    pub(super) fn rewrite_request(
+        &self,
+        written: Spanned<WrittenRewriteRequest>,
+        captures: Captures<'_>,
+    ) -> Result<Action, RulesError> {
+        let whole = Spanned::new(written.span(), ());
+        let WrittenRewriteRequest { form, replace, json_patch, json_merge_patch, xml } =
+            written.into_inner();
+        let ways = [
+            form.map(|pairs| self.form(&pairs, captures)),
+            replace.map(|replace| self.replace(&replace, captures)),
+            json_patch.map(|patch| self.json_patch(&patch)),
+            json_merge_patch.map(|patch| self.json(&patch).map(Rewrite::JsonMergePatch)),
+            xml.map(|pairs| self.xml(&pairs, captures)),
+        ];
+        let mut ways = ways.into_iter().flatten();
+        match (ways.next(), ways.next()) {
+            (Some(rewrite), None) => rewrite.map(Action::RewriteRequest),
+            _ => {
+                let problem = "`rewrite-request` needs one of form = { … }, replace = { … }, \
+                               json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
+                Err(self.error(&whole, problem))
+            }
+        }
+    }
+
+    fn form(
+        &self,
+        written: &Spanned<Pairs<Spanned<String>>>,
+        captures: Captures<'_>,
+    ) -> Result<Rewrite, RulesError> {
+        let fields = written.get_ref().0.iter().map(|(name, value)| {
+            let places = Places { value: true, captures };
+            let template = Template::parse(value.get_ref(), places);
+            let template = template.map_err(|problem| self.error(value, problem))?;
+            Ok((name.get_ref().clone(), template))
+        });
+        let fields = fields.collect::<Result<Vec<_>, RulesError>>()?;
+        self.any(written, &fields)?;
+        Ok(Rewrite::Form(fields))
+    }
+
+    fn json_patch(&self, patch: &Spanned<toml::Value>) -> Result<Rewrite, RulesError> {
+        let operations = serde_json::from_value(self.json(patch)?).map_err(|error| {
+            self.error(patch, format!("this is no JSON Patch (RFC 6902): {error}"))
+        });
+        operations.map(Rewrite::JsonPatch)
     }
 
     fn replace(
