@@ -158,8 +158,9 @@ impl fmt::Debug for TestProxy {
 impl Drop for TestProxy {
     fn drop(&mut self) {
         self.running.stop();
-        let Some(report) = self.told().at_the_end() else { return };
-        if std::thread::panicking() {
+        let fails_anyway = std::thread::panicking();
+        let Some(report) = self.told().at_the_end(fails_anyway) else { return };
+        if fails_anyway {
             // A second panic would end the process, and with it the report of the first.
             #[expect(clippy::print_stderr, reason = "what the harness shows of a test that fails")]
             {

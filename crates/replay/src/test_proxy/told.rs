@@ -54,15 +54,19 @@ impl Told<'_> {
             .collect()
     }
 
-    /// Why the test fails now; nothing where it does not.
-    pub(super) fn at_the_end(&self) -> Option<String> {
-        let unanswered = self.unanswered();
+    /// Why the test fails now; nothing where it does not. Where it fails anyway, TLS that failed is a
+    /// likely reason.
+    pub(super) fn at_the_end(&self, fails_anyway: bool) -> Option<String> {
+        let (unanswered, handshakes) = (self.unanswered(), self.failed_handshakes());
         let what = match unanswered.len() {
+            0 if fails_anyway && !handshakes.is_empty() => {
+                return Some(handshakes.trim_start().to_owned());
+            }
             0 => return None,
             1 => "a request had no answer".to_owned(),
             count => format!("{count} requests had no answer"),
         };
-        Some(format!("{what}:{}{}", listed(&unanswered), self.failed_handshakes()))
+        Some(format!("{what}:{}{handshakes}", listed(&unanswered)))
     }
 
     /// Tunnels in which TLS failed, since what was to be asked in them was never seen.

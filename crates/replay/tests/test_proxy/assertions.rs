@@ -159,22 +159,35 @@ fn answers_that_nobody_asked_for_are_told_on_demand() {
 fn a_test_that_fails_anyway_says_both() {
     const INNER: &str = "CONSOLETAP_FAILS_FOR_A_TEST";
     let name = "test_proxy::assertions::a_test_that_fails_anyway_says_both";
-    if std::env::var_os(INNER).is_some() {
-        let recording = Recording::of(&[get("http://game.test/one", "1")]);
+    if let Some(inner) = std::env::var_os(INNER) {
+        let recording =
+            Recording::of(&[get("http://game.test/one", "1"), get("https://store.test/", "2")]);
         let replay = TestProxy::serve(recording.path());
-        ask(&replay, "GET", "http://game.test/two", "");
+        if inner == "TLS" {
+            // One that trusts nobody.
+            let client = super::clients::ureq_agent(&replay.url(), "");
+            assert!(client.get("https://store.test/").call().is_err());
+        } else {
+            ask(&replay, "GET", "http://game.test/two", "");
+        }
         panic!("this is why");
     }
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(INNER, "1")
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(101), "{told}");
-    let (why, unanswered) = (told.find("this is why"), told.find("a request had no answer"));
-    assert!(why.is_some() && why < unanswered, "{told}");
-    assert!(told.contains("the nearest recorded request is GET http://game.test/one"), "{told}");
+    let fails = |what: &str, words: &[&str]| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(INNER, what)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(101), "{told}");
+        let why = told.find("this is why");
+        for words in words {
+            assert!(why.is_some() && why < told.find(words), "{words}: {told}");
+        }
+    };
+    let nearest = "the nearest recorded request is GET http://game.test/one";
+    fails("an answer", &["a request had no answer", nearest]);
+    fails("TLS", &["TLS failed; does the client trust the CA of `ca_pem()`?", "store.test:443"]);
 }
 
 #[test]
@@ -225,11 +238,15 @@ fn nothing_stays_behind() {
     let (address, file) = (replay.address(), replay.ca_file().to_owned());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), replay.ca_pem());
     // One that is still open, and one in the middle of a request.
-    let _idle = TcpStream::connect(address).unwrap();
+    let idle = TcpStream::connect(address).unwrap();
     let mut busy = TcpStream::connect(address).unwrap();
     busy.write_all(b"POST http://game.test/one HTTP/1.1\r\nContent-Length: 9\r\n\r\n").unwrap();
     drop(replay);
-    assert!(TcpStream::connect(address).is_err() && !file.exists());
+    for mut stream in [idle, busy] {
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        assert_eq!(stream.read(&mut [0; 9]).unwrap_or(0), 0, "it is closed, and said nothing");
+    }
+    assert!(!file.exists());
 }
 
 #[test]

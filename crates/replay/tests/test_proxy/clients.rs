@@ -71,21 +71,27 @@ async fn reqwest() {
     all_was_asked(&replay);
 }
 
-#[test]
-fn ureq_that_blocks() {
+/// ureq behind a proxy, which trusts the certificates in this text.
+pub(crate) fn ureq_agent(proxy: &str, trusted: &str) -> ureq::Agent {
     use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
-    let recording = recording();
-    let replay = proxy(&recording);
-    let ours = Certificate::from_pem(replay.ca_pem().as_bytes()).unwrap();
+    let trusted = CertificateDer::pem_slice_iter(trusted.as_bytes());
+    let trusted = trusted.map(|one| Certificate::from_der(&one.unwrap()).to_owned());
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::from([ours].iter().cloned()))
+        .root_certs(RootCerts::from(trusted))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .build();
     let config = ureq::config::Config::builder()
-        .proxy(Some(ureq::Proxy::new(&replay.url()).unwrap()))
+        .proxy(Some(ureq::Proxy::new(proxy).unwrap()))
         .tls_config(tls);
-    let client: ureq::Agent = config.build().into();
+    config.build().into()
+}
+
+#[test]
+fn ureq_that_blocks() {
+    let recording = recording();
+    let replay = proxy(&recording);
+    let client = ureq_agent(&replay.url(), replay.ca_pem());
     for (url, expected) in EXPECTED {
         let text = client.get(url).call().unwrap().body_mut().read_to_string().unwrap();
         assert_eq!(text, expected);
