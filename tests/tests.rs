@@ -19,6 +19,7 @@ mod end_to_end {
     mod exports;
     mod filters;
     mod fixtures;
+    mod flat;
     mod full_disk;
     mod http;
     mod intercept;

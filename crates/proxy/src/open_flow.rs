@@ -21,6 +21,9 @@ use crate::tap::Tap;
 /// than this costs the session its guarantee for this flow, not the console its answer.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// How often it waits so long where it is not the disk that is slow.
+const TIMES: u32 = 100;
+
 /// How often a long transfer tells how far it is.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -250,10 +253,16 @@ pub(crate) struct Written {
 impl Written {
     /// Waits for it, but not for ever: a console is not to suffer from a slow disk. What went out
     /// before it was written is counted.
-    pub(crate) async fn wait(self) {
-        if tokio::time::timeout(PATIENCE, self.receiver).await.is_err() {
-            self.shared.count_unwritten();
+    pub(crate) async fn wait(mut self) {
+        for _ in 0..TIMES {
+            if tokio::time::timeout(PATIENCE, &mut self.receiver).await.is_ok() {
+                return;
+            }
+            if self.shared.recorder.is_held_up() {
+                break;
+            }
         }
+        self.shared.count_unwritten();
     }
 }
 

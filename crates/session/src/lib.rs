@@ -10,6 +10,7 @@
 
 mod about;
 mod bodies;
+mod busy;
 mod by_hand;
 mod compress;
 mod disk;

@@ -14,7 +14,16 @@ use crate::layout;
 
 /// The right to write, until it is dropped.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing alone would not do: a child that is being started has the file open, too, until it
+    /// runs its own program.
+    fn drop(&mut self) {
+        // Where it fails, closing is all there is.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl Lock {
@@ -42,7 +51,7 @@ impl Lock {
             Err(errno) => return Err(io(errno.into())),
         }
         name_holder(&mut file).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

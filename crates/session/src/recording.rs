@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use consoletap_flow::{BodyCopy, BodySummary, Event, Happening, Record};
 
 use crate::bodies::{Bodies, Outcome};
+use crate::busy::Busy;
 use crate::line::{MAX_LINE, seal};
 use crate::log::{Line, Log, What};
 use crate::queue::Queue;
@@ -60,6 +61,7 @@ pub(crate) struct Recording {
     pub(crate) shared: Arc<Mutex<Stats>>,
     pub(crate) stats: Stats,
     pub(crate) batch: Batch,
+    pub(crate) busy: Arc<Busy>,
     /// Whether the disk failed and the user was told.
     pub(crate) failing: bool,
     /// Whether the disk did not sync and the user was told.
@@ -145,7 +147,9 @@ impl Recording {
             self.store(&copy, summary);
         } else {
             let begun = Instant::now();
+            self.busy.begin();
             self.store(&copy, summary);
+            self.busy.end();
             self.batch.slowest = self.batch.slowest.max(begun.elapsed());
         }
         self.batch.copied += copy.octets.len();
@@ -174,12 +178,14 @@ impl Recording {
     fn flush(&mut self) {
         let begun = Instant::now();
         self.note_sync();
+        self.busy.begin();
         let done = self.log.append(&self.batch.octets, &self.batch.lines);
         if self.syncer.is_always() {
             self.syncer.sync();
             // Known and told before anybody is woken who would take it for safe.
             self.unsynced &= self.note_sync();
         }
+        self.busy.end();
         let slowest = std::mem::take(&mut self.batch.slowest).max(begun.elapsed());
         self.slow_until = (slowest > SLOW).then(|| Instant::now() + SLOW_FOR);
         let events = |lines: &[Line]| {

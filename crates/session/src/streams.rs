@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     count: AtomicUsize,
     /// Octets that wait for the disk.
     waiting: AtomicUsize,
+    /// Ends of flows that wait for it.
+    finishing: AtomicUsize,
     limit: usize,
     counts: Mutex<Counts>,
 }
@@ -67,8 +69,8 @@ pub(crate) enum Message {
 impl Streams {
     pub(crate) fn new(limit: usize) -> (Self, Receiver<Message>) {
         let (sender, messages) = channel();
-        let (begun, count, waiting, counts) = Default::default();
-        let shared = Arc::new(Shared { begun, count, waiting, limit, counts });
+        let (begun, count, waiting, finishing, counts) = Default::default();
+        let shared = Arc::new(Shared { begun, count, waiting, finishing, limit, counts });
         (Self { sender: Mutex::new(Some(sender)), shared }, messages)
     }
 
@@ -89,6 +91,7 @@ impl Streams {
         }
         let sender = self.lock();
         let Some(sender) = &*sender else { return Some(record) };
+        self.shared.finishing.fetch_add(1, Ordering::Relaxed);
         match sender.send(Message::Finish(Box::new(record))) {
             Err(unsent) => match unsent.0 {
                 Message::Finish(record) => Some(*record),
@@ -96,6 +99,11 @@ impl Streams {
             },
             Ok(()) => None,
         }
+    }
+
+    /// Whether somebody waits for the end of a body that is written whole, whatever its size.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.shared.finishing.load(Ordering::Relaxed) > 0
     }
 
     /// Lets no more in; what waits is still written.
@@ -237,6 +245,7 @@ impl StreamWriter {
                 Message::Finish(mut record) => {
                     self.finish(&mut record);
                     finished(*record);
+                    self.shared.finishing.fetch_sub(1, Ordering::Relaxed);
                 }
                 Message::End => break,
             }

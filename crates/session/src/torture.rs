@@ -235,6 +235,8 @@ struct Slow {
     fails: AtomicBool,
     /// Whether each sync waits until it is let.
     waits: AtomicBool,
+    /// Whether writes wait until this is over.
+    writes_wait: AtomicBool,
     begun: AtomicUsize,
     let_go: AtomicUsize,
 }
@@ -245,6 +247,9 @@ impl Disk for Slow {
     }
 
     fn write(&self, file: &File, octets: &[u8]) -> io::Result<usize> {
+        while self.writes_wait.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         System.write(file, octets)
     }
 
@@ -294,6 +299,11 @@ fn with_always_nobody_is_woken_before_the_platter_has_it() {
             assert!(Instant::now() < patience, "sync {sync} does not come");
             std::thread::yield_now();
         }
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(60) {
+            assert!(!writer.is_held_up(), "it was asked for, and takes its time");
+            std::thread::yield_now();
+        }
         assert!(written.try_recv().is_err(), "it waits for sync {sync}");
         disk.let_go.fetch_add(1, Ordering::SeqCst);
     }
@@ -330,4 +340,25 @@ fn with_always_a_sync_that_failed_is_known_to_whoever_is_woken() {
     assert_eq!((stats.events, stats.lost_events, stats.last_error.clone()), (51, 0, None));
     assert!(stats.sync_error.is_some(), "it is told at the end as well");
     assert_eq!(Session::open(dir.path()).unwrap().events().map(Result::unwrap).count(), 51);
+}
+
+#[test]
+fn a_disk_that_is_at_a_write_for_long_holds_the_recording_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::<Slow>::default();
+    let on: Arc<dyn Disk> = Arc::clone(&disk) as _;
+    let writer = Writer::create_on(on, dir.path(), &about(), &Options::default(), None).unwrap();
+    write(&writer, 1);
+    assert!(!writer.is_held_up());
+    disk.writes_wait.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        scope.spawn(|| write(&writer, 2));
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !writer.is_held_up() {
+            assert!(Instant::now() < patience, "it does not notice");
+            std::thread::yield_now();
+        }
+        disk.writes_wait.store(false, Ordering::SeqCst);
+    });
+    assert!(!writer.is_held_up());
 }

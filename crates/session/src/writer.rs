@@ -12,6 +12,7 @@ use std::time::Duration;
 use consoletap_flow::{BodySide, BodyStream, Event, FlowId, Record, Recorder};
 
 use crate::bodies::Bodies;
+use crate::busy::Busy;
 use crate::compress::Compression;
 use crate::disk::{Disk, System};
 use crate::line::highest_flow;
@@ -23,6 +24,9 @@ use crate::space::Space;
 use crate::streams::{StreamWriter, Streams};
 use crate::sync::Syncer;
 use crate::{About, CreateError, Stats, Sync, layout};
+
+/// A disk that takes so long for one write is slow; a write into the page cache takes microseconds.
+const HELD_UP: Duration = Duration::from_millis(40);
 
 /// How a session is written.
 #[derive(Debug, Clone)]
@@ -62,6 +66,7 @@ pub struct Writer {
     streams: Streams,
     recording: Arc<Mutex<Recording>>,
     syncer: Arc<Syncer>,
+    busy: Arc<Busy>,
     stats: Arc<Mutex<Stats>>,
     /// Events that came after the end.
     late: Mutex<u64>,
@@ -129,6 +134,7 @@ impl Writer {
             move || compression.run(&segments)
         });
         let full = compressing.as_ref().map(|_| full);
+        let busy = Arc::new(Busy::new());
         let recording = Recording {
             queue: Arc::clone(&queue),
             log: Log::open(Arc::clone(&disk), Arc::clone(&syncer), dir.to_owned(), limit, full)
@@ -140,6 +146,7 @@ impl Writer {
             shared: Arc::clone(&stats),
             stats: Stats::default(),
             batch: Batch::default(),
+            busy: Arc::clone(&busy),
             failing: false,
             unsynced: false,
             slow_until: None,
@@ -159,6 +166,7 @@ impl Writer {
             streams,
             recording,
             syncer,
+            busy,
             stats,
             late: Mutex::default(),
             running: Mutex::new(Some(running.map_err(io)?)),
@@ -251,6 +259,12 @@ impl Recorder for Writer {
 
     fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {
         self.streams.open(flow, side)
+    }
+
+    /// With `Sync::Always` never: that the disk takes its time is what was asked for.
+    fn is_held_up(&self) -> bool {
+        !self.syncer.is_always()
+            && (self.busy.is_longer_than(HELD_UP) || self.streams.is_finishing())
     }
 }
 

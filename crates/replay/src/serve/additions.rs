@@ -161,6 +161,10 @@ impl Recorder for Additions {
         let fate = BodyFate::Held(Vec::new());
         Some(Box::new(Undecided { replay, writer, flow, side, fate }))
     }
+
+    fn is_held_up(&self) -> bool {
+        self.writer.is_held_up()
+    }
 }
 
 /// A body of a flow of which it is not known yet whether it is written.
