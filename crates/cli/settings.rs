@@ -110,6 +110,13 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The clients that have a name in the settings file that is read without `--config`.
+    pub(crate) fn named_clients() -> anyhow::Result<Vec<NamedClient>> {
+        let Some(path) = default_file().filter(|path| path.exists()) else { return Ok(Vec::new()) };
+        let written = settings_file::parse(&path, &read_text(&path)?).map_err(Usage::new)?;
+        Ok(written.name_client)
+    }
+
     fn of(args: RunArgs) -> Self {
         let host = args.listen_host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let port = args.port.unwrap_or(consoletap_proxy::DEFAULT_LISTEN.port());

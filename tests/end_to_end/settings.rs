@@ -69,3 +69,27 @@ async fn without_a_session_the_rows_come_and_nothing_is_written() {
     assert!(ended.stderr.contains(" title-metadata "), "with -v the log stands beside the JSON");
     assert!(!home.path("data/consoletap/sessions").exists());
 }
+
+#[tokio::test]
+async fn a_client_with_a_name_is_known_to_rules_to_the_log_and_to_what_reads_the_session() {
+    let home = Home::new();
+    home.write(
+        "config/consoletap/config.toml",
+        "name-client = [\"living-room=127.0.0.1\", \"tv=10.0.0.1\"]\n",
+    );
+    let rule = |name: &str, client: &str| {
+        format!("[[rule]]\nname = \"{name}\"\nwhen = \"~client {client}\"\ntag = \"{name}\"\n")
+    };
+    let rules = home.write("mine.toml", rule("not-mine", "tv") + &rule("mine", "Living-Room"));
+    let mut command = home.program(env!("CARGO_BIN_EXE_consoletap"));
+    command.args(["--listen-host", "127.0.0.1", "--port", "0", "--json", "--rules", &rules]);
+    command.args(["--write", &home.text("kept"), "~client living-room"]);
+    let tap = home.spawn(command).await;
+    let _ = Console::ps4("1.51").behind(tap.address()).ask(&Request::get("http://a.test:1/")).await;
+    assert_eq!(tap.rows(1).await[0]["rules"], serde_json::json!(["mine"]));
+    assert_eq!(tap.stop().await.code, Some(0));
+    for (filter, count) in [("~client living-room", 1), ("!~client living-room", 0)] {
+        let shown = home.run(&["session", "show", &home.text("kept"), filter, "--json"]).await;
+        assert_eq!(json_lines(&shown.stdout).len(), count, "{filter}: {shown:?}");
+    }
+}

@@ -10,6 +10,7 @@ use crate::bodies::KeptBodies;
 use crate::consoles::{Consoles, address};
 use crate::exit::Usage;
 use crate::look::Look;
+use crate::settings::Settings;
 
 /// What is asked of a session.
 pub(crate) enum Wanted {
@@ -31,23 +32,29 @@ pub(crate) struct Chosen {
 
 impl Wanted {
     /// A number is a flow, everything else a filter; its words need no quotes.
-    pub(crate) fn parse(words: &[String]) -> Result<Self, Usage> {
+    pub(crate) fn parse(words: &[String]) -> anyhow::Result<Self> {
         match words {
             [] => Ok(Self::All),
             [number] if number.bytes().all(|byte| byte.is_ascii_digit()) => number
                 .parse()
                 .map(|id| Self::One(FlowId(id)))
-                .map_err(|_| Usage::new(format!("{number} is no number of a flow"))),
-            words => Filter::parse(&words.join(" "))
-                .map(|filter| {
-                    Self::Some(Box::new(Chosen {
-                        filter,
-                        now: jiff::Timestamp::now().into(),
-                        consoles: Consoles::default(),
-                        directory: PathBuf::new(),
-                    }))
-                })
-                .map_err(|error| Usage::new(format!("the filter cannot be read: {error}"))),
+                .map_err(|_| Usage::new(format!("{number} is no number of a flow")).into()),
+            words => {
+                let expression = words.join(" ");
+                let filter = Filter::parse(&expression)
+                    .map_err(|error| Usage::new(format!("the filter cannot be read: {error}")))?;
+                // Other filters have no use for the settings.
+                let named = match expression.contains("~client") {
+                    true => Settings::named_clients()?,
+                    false => Vec::new(),
+                };
+                Ok(Self::Some(Box::new(Chosen {
+                    filter: filter.naming_clients(&named),
+                    now: jiff::Timestamp::now().into(),
+                    consoles: Consoles::default(),
+                    directory: PathBuf::new(),
+                })))
+            }
         }
     }
 
