@@ -55,7 +55,7 @@ pub fn import(file: &Path, catalog: Arc<Catalog>, out: &Path) -> Result<Imported
         return Err(ImportError::Unknown { file: file.to_owned() });
     };
     let options = serde_json::json!({ "imported_from": format.name() });
-    let recorder = SessionRecorder::create(out, Timestamp(0), options, false)?;
+    let recorder = SessionRecorder::create(out, jiff::Timestamp::now().into(), options, false)?;
     let mut keep = |flow, bodies| recorder.flow(flow, bodies);
     let mut import = Import::new(catalog, &mut keep);
     let read = match format {
@@ -204,6 +204,12 @@ impl<'k> Import<'k> {
         }
         Imported { format: format.name(), flows: self.flows, remarks: self.remarks }
     }
+}
+
+/// A point in time that the calendar has: a file may hold any number.
+fn moment(micros: i64) -> Timestamp {
+    let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+    Timestamp(micros.clamp(first.as_second() * 1_000_000, last.as_second() * 1_000_000))
 }
 
 /// Bodies of which everything is there.

@@ -260,3 +260,26 @@ fn cut_and_flipped_anywhere_a_capture_is_read_or_refused() {
         fs::remove_dir_all(&below).unwrap();
     }
 }
+
+#[test]
+fn a_clock_that_no_calendar_has_is_no_reason_to_lose_a_packet() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::pcapng();
+    let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    capture.tcp(true, (50000, 80), 100, "PA", request);
+    // The option if_tsoffset (pcapng 4.2), in the description of the interface: block 2, at octet 28.
+    let mut options = vec![14, 0, 8, 0];
+    options.extend(7_000_000_000_000_i64.to_le_bytes());
+    options.extend([0; 4]);
+    capture.octets.splice(44..44, options);
+    for length in [32, 60] {
+        capture.octets[length] = 36;
+    }
+    let file = folder.path().join("far.pcapng");
+    fs::write(&file, &capture.octets).unwrap();
+    let out = folder.path().join("session");
+    import(&file, catalog(), &out).unwrap();
+    let flows: Vec<Flow> = Session::open(&out).unwrap().flows().map(Result::unwrap).collect();
+    assert_eq!(flows.len(), 1);
+    assert_eq!(flows[0].started.to_string().split('-').next(), Some("9999"));
+}

@@ -18,7 +18,7 @@ use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use pcap_parser::traits::PcapNGPacketBlock as _;
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 
-use super::{Broken, Import};
+use super::{Broken, Import, moment};
 use connection::{Connection, Direction, Segment};
 
 /// The largest block that is read: packets are at most 256 KiB, but comments may be longer.
@@ -98,7 +98,7 @@ impl Capture<'_, '_> {
                 let fraction = u64::from(packet.ts_usec) * 1_000_000 / interface.resolution;
                 let at =
                     i64::from(packet.ts_sec) * 1_000_000 + i64::try_from(fraction).unwrap_or(0);
-                self.packet(Timestamp(at), interface.link, packet.data);
+                self.packet(moment(at), interface.link, packet.data);
             }
             PcapBlockOwned::NG(Block::SectionHeader(_)) => self.interfaces.clear(),
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
@@ -116,7 +116,7 @@ impl Capture<'_, '_> {
                 let micros = ticks * 1_000_000 / u128::from(interface.resolution);
                 let micros = i64::try_from(micros).unwrap_or(0);
                 let at = micros.saturating_add(interface.offset.saturating_mul(1_000_000));
-                self.packet(Timestamp(at), interface.link, packet.packet_data());
+                self.packet(moment(at), interface.link, packet.packet_data());
             }
             // A packet without a time.
             PcapBlockOwned::NG(Block::SimplePacket(packet)) => {

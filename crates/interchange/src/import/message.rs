@@ -8,6 +8,8 @@ use consoletap_flow::{
     Kind, RequestHead, ResponseHead, Side, State, Target, Timestamp, Timings, Url, Version,
 };
 
+use super::moment;
+
 /// The parts of an exchange, each as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Message {
@@ -80,7 +82,7 @@ impl Message {
             id: FlowId(0),
             kind,
             started: self.started,
-            latest: Timestamp(self.started.0.saturating_add(took)),
+            latest: moment(self.started.0.saturating_add(took)),
             client: Client {
                 address: self.client.unwrap_or(nobody),
                 connection: ConnectionId(self.connection),
