@@ -433,7 +433,7 @@ async fn warcio_finds_the_digests_right() {
     let index = ["index", "-f", "warc-type,warc-target-uri,http:status", &warc];
     let output = home.program(warcio.to_str().unwrap()).args(index).output().await.unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(told.matches("\"response\"").count(), 7, "{told}");
+    assert_eq!(told.matches("\"response\"").count(), 8, "{told}");
 }
 
 #[tokio::test]
