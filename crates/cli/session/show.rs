@@ -79,11 +79,14 @@ pub(crate) fn run(
 ) -> anyhow::Result<String> {
     let wanted = Wanted::parse(&args.filter)?;
     let session = Session::open(&args.directory)?;
-    let redactor = (!args.raw).then(|| Redactor::masking(catalog));
+    let redactor = || (!args.raw).then(|| Redactor::masking(Arc::clone(&catalog)));
     let view = View { args, look, zone };
     match (wanted, args.json || !args.columns.is_empty()) {
-        (Wanted::One(id), false) => view.page(session, redactor, id, out),
-        (wanted, _) => view.rows(&session, redactor, &wanted.of(&session), out),
+        (Wanted::One(id), false) => view.page(session, redactor(), id, out),
+        (wanted, _) => {
+            let redactors = redactor().zip(redactor());
+            view.rows(&session, redactors, &wanted.of(&session), out)
+        }
     }
 }
 
@@ -136,13 +139,15 @@ impl View<'_> {
     fn rows(
         &self,
         session: &Session,
-        redactor: Option<Redactor>,
+        redactors: Option<(Redactor, Redactor)>,
         wanted: &Wanted,
         out: &mut dyn Write,
     ) -> anyhow::Result<String> {
+        let (by_name, redactor) = redactors.unzip();
         let mut rows = Rows {
             view: self,
             consoles: Consoles::default(),
+            by_name,
             redactor,
             lessons: Lessons::quick(session),
             table: Table::new(&self.args.columns, self.zone),
@@ -193,6 +198,9 @@ const MOST_HELD: usize = 1 << 17;
 struct Rows<'a> {
     view: &'a View<'a>,
     consoles: Consoles,
+    /// Takes out of a row what its own names tell, as long as not all is learned.
+    by_name: Option<Redactor>,
+    /// Learns, and takes the rest out of what is drawn.
     redactor: Option<Redactor>,
     lessons: Lessons<'a>,
     table: Table<'a>,
@@ -224,7 +232,7 @@ impl Rows<'_> {
         if !wanted.fits(flow) || (args.sort.is_none() && !args.reverse && is_enough()) {
             return;
         }
-        let told = self.redactor.as_ref().map(|redactor| redactor.row(flow));
+        let told = self.by_name.as_ref().map(|redactor| redactor.row(flow));
         let told = told.as_ref().unwrap_or(flow);
         let form = if args.json {
             Form::Text(json::line(told))

@@ -1,15 +1,14 @@
 //! Secrets that were met, to be found again by their value.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use consoletap_content::percent_encode;
 
-/// Shorter values are common words and numbers; they are replaced under their name alone.
-const SHORTEST: usize = 4;
+use crate::search::{Border, Pattern, SHORTEST, Search};
+
 /// From this length on a value is found within other text, too; a shorter one only by itself.
 const ANYWHERE: usize = 8;
 /// From this length on it is found within base64 of something larger.
@@ -54,22 +53,7 @@ pub(crate) struct Known {
     stand_ins: HashMap<Vec<u8>, String>,
     /// The same for names of hosts, which have no case.
     in_lower_case: HashMap<Vec<u8>, String>,
-    search: OnceLock<Option<Search>>,
-}
-
-#[derive(Debug)]
-struct Search {
-    automaton: AhoCorasick,
-    /// For each pattern: what stands in its place, and what must not stand beside it.
-    patterns: Vec<(String, Border)>,
-}
-
-/// What may not stand right before and after a value for it to be that value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Border {
-    Any,
-    NoWord,
-    NoNumber,
+    search: OnceLock<Search>,
 }
 
 impl Known {
@@ -112,19 +96,16 @@ impl Known {
 
     /// The octets without what is known; `None` where there is nothing of it.
     pub(crate) fn replace(&self, octets: &[u8]) -> Option<Vec<u8>> {
-        let search = self.search.get_or_init(|| Search::of(&self.stand_ins)).as_ref()?;
+        if self.stand_ins.is_empty() {
+            return None;
+        }
+        let search = self.search.get_or_init(|| search(&self.stand_ins));
         let mut replaced = Vec::new();
-        let (mut copied, mut at) = (0, 0);
-        while let Some(found) = search.automaton.find(Input::new(octets).range(at..)) {
-            let (stand_in, border) = &search.patterns[found.pattern().as_usize()];
-            if !border.fits(octets, found.start(), found.end()) {
-                at = found.start() + 1;
-                continue;
-            }
-            replaced.extend_from_slice(&octets[copied..found.start()]);
+        let mut copied = 0;
+        while let Some((place, stand_in)) = search.find(octets, copied) {
+            replaced.extend_from_slice(&octets[copied..place.start]);
             replaced.extend_from_slice(stand_in.as_bytes());
-            copied = found.end();
-            at = copied;
+            copied = place.end;
         }
         if copied == 0 {
             return None;
@@ -141,49 +122,24 @@ impl Known {
     }
 }
 
-impl Search {
-    fn of(stand_ins: &HashMap<Vec<u8>, String>) -> Option<Self> {
-        let mut forms: Vec<(Vec<u8>, String, Border)> = Vec::new();
-        for (value, stand_in) in stand_ins {
-            let is_address = std::str::from_utf8(value)
-                .is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok());
-            let border = match value.len() {
-                _ if is_address => Border::NoNumber,
-                ANYWHERE.. => Border::Any,
-                _ => Border::NoWord,
-            };
-            let others = forms_of(value).into_iter().map(|form| (form, stand_in.clone(), border));
-            forms.extend(others);
-        }
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .ascii_case_insensitive(true)
-            .build(forms.iter().map(|(form, _, _)| form));
-        // It fails only beyond 2^31 octets of patterns, which the bounds above keep away.
-        let automaton = automaton.ok().filter(|_| !forms.is_empty())?;
-        let patterns = forms.into_iter().map(|(_, stand_in, border)| (stand_in, border)).collect();
-        Some(Self { automaton, patterns })
-    }
-}
-
-impl Border {
-    fn fits(self, octets: &[u8], start: usize, end: usize) -> bool {
-        let before = start.checked_sub(1).map(|at| octets[at]);
-        let beside = [before, octets.get(end).copied()];
-        match self {
-            Self::Any => true,
-            Self::NoWord => !beside.into_iter().flatten().any(|byte| byte.is_ascii_alphanumeric()),
-            Self::NoNumber => {
-                // `1.2.3.4.` may end a sentence, `1.2.3.4.5` is a version.
-                let digit = |at: usize| octets.get(at).is_some_and(u8::is_ascii_hexdigit);
-                let goes_on = octets.get(end) == Some(&b'.') && digit(end + 1);
-                let began = before == Some(b'.');
-                !goes_on
-                    && !began
-                    && !beside.into_iter().flatten().any(|byte| byte.is_ascii_digit())
-            }
-        }
-    }
+/// What finds each of these values in all its forms.
+fn search(stand_ins: &HashMap<Vec<u8>, String>) -> Search {
+    let patterns = stand_ins.iter().flat_map(|(value, stand_in)| {
+        let is_address =
+            std::str::from_utf8(value).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok());
+        let border = match value.len() {
+            _ if is_address => Border::NoNumber,
+            ANYWHERE.. => Border::Any,
+            _ => Border::NoWord,
+        };
+        let stand_in: Arc<str> = stand_in.as_str().into();
+        forms_of(value).into_iter().map(move |octets| Pattern {
+            octets,
+            stand_in: Arc::clone(&stand_in),
+            border,
+        })
+    });
+    Search::of(patterns.collect())
 }
 
 /// A value as it may be written.

@@ -9,12 +9,17 @@
 //! Pure: no I/O, no clock. It knows no session and no file format. What it cannot do is find a
 //! secret under a name that nobody lists, in a shape that says nothing, which occurs nowhere else.
 
+mod body;
 mod known;
+mod learn;
 mod names;
+mod octets;
 mod redactor;
 mod scan;
+mod search;
 mod stand_in;
 
+pub use body::Redacted;
 pub use names::is_secret_name;
-pub use redactor::{Redacted, Redactor};
+pub use redactor::Redactor;
 pub use stand_in::{Key, stand_ins};

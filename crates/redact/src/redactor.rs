@@ -5,92 +5,52 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use consoletap_catalog::Catalog;
-use consoletap_content::{Coding, End, Kind, decode, encode, kind};
 use consoletap_flow::{
     Authority, BodySide, Classification, Client, ClientHelloFacts, Event, Failure, Finished, Flow,
     Happening, Header, Headers, Hello, Host, Opened, RequestHead, ResponseHead, RuleHit, Target,
     Text, Url,
 };
 
-use crate::Key;
 use crate::known::{Known, Weight};
+use crate::learn::SeenFields;
 use crate::names::{Names, Place};
+use crate::octets::Octets;
 use crate::scan::{Scan, and_then};
 use crate::stand_in::{StandIn, is_stand_in};
-
-/// A larger body is not looked into, and so not handed on.
-const LARGEST_BODY: usize = 16 << 20;
+use crate::{Key, Redacted};
 
 /// Takes secrets out. What it has learned of a session, it finds in all of it.
 #[derive(Debug)]
 pub struct Redactor {
     catalog: Arc<Catalog>,
-    stand_in: StandIn,
-    known: Known,
+    pub(crate) stand_in: StandIn,
+    pub(crate) known: Known,
+    pub(crate) seen: SeenFields,
 }
 
-/// What became of a body.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Redacted {
-    /// There is nothing secret in it.
-    Same,
-    /// Secrets were replaced.
-    Changed {
-        /// The new octets.
-        octets: Vec<u8>,
-        /// Whether they are without the coding that the head tells of, which cannot be applied
-        /// here.
-        uncoded: bool,
-    },
-    /// It cannot be looked into; and why.
-    Withheld(&'static str),
-}
-
-type Found<'f> = &'f mut dyn FnMut(&[u8], Weight);
+pub(crate) type Found<'f> = &'f mut dyn FnMut(&[u8], Weight);
 
 impl Redactor {
     /// One that masks secrets: for what scrolls by.
     #[must_use]
     pub fn masking(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, stand_in: StandIn::Mask, known: Known::default() }
+        Self::of(catalog, StandIn::Mask)
     }
 
     /// One that gives each secret a pseudonym, so that flows can still be seen to belong together.
     #[must_use]
     pub fn with_pseudonyms(catalog: Arc<Catalog>, key: Key) -> Self {
-        Self { catalog, stand_in: StandIn::Pseudonym(key), known: Known::default() }
+        Self::of(catalog, StandIn::Pseudonym(key))
+    }
+
+    fn of(catalog: Arc<Catalog>, stand_in: StandIn) -> Self {
+        Self { catalog, stand_in, known: Known::default(), seen: SeenFields::default() }
     }
 
     /// How many secrets it knows.
     #[must_use]
     pub fn known(&self) -> usize {
         self.known.len()
-    }
-
-    /// Learns the secrets of a flow, bodies aside.
-    pub fn learn(&mut self, flow: &Flow) {
-        let mut met = Vec::new();
-        self.rewrite(flow, &mut |value, weight| met.push((value.to_vec(), weight)));
-        self.remember(met);
-        let from = flow.client.address.ip().to_canonical();
-        let to = self.stand_in.address(from);
-        if from != to {
-            self.known.add_address(&from.to_string(), &to.to_string());
-        }
-    }
-
-    /// Learns the secrets in a body.
-    pub fn learn_body(&mut self, flow: &Flow, part: BodySide, octets: &[u8]) {
-        let mut met = Vec::new();
-        self.body_with(flow, part, octets, &mut |value, weight| met.push((value.to_vec(), weight)));
-        self.remember(met);
-    }
-
-    fn remember(&mut self, met: Vec<(Vec<u8>, Weight)>) {
-        let Self { stand_in, known, .. } = self;
-        for (value, weight) in met {
-            known.add(&value, weight, |value| stand_in.token(value));
-        }
     }
 
     /// The flow without its secrets.
@@ -151,10 +111,10 @@ impl Redactor {
             })),
             Happening::Rule(hit) => Happening::Rule(self.rule(&mut scan, hit)),
             Happening::Interim(head) => {
-                Happening::Interim(Box::new(self.response(&mut scan, flow, head)))
+                Happening::Interim(Box::new(self.response(&mut scan, head)))
             }
             Happening::Response(head) => {
-                Happening::Response(Box::new(self.response(&mut scan, flow, head)))
+                Happening::Response(Box::new(self.response(&mut scan, head)))
             }
             Happening::Note(note) => Happening::Note(self.words(&mut scan, note)),
             Happening::Finished(end) => {
@@ -183,7 +143,7 @@ impl Redactor {
     #[must_use]
     pub fn field(&self, flow: &Flow, field: &Header) -> Header {
         let mut found = |_: &[u8], _: Weight| {};
-        self.header(&mut self.scan(flow, &mut found), flow, field)
+        self.header(&mut self.scan(flow, &mut found), field)
     }
 
     /// Words about a flow (a note, a cause) without secrets.
@@ -208,7 +168,7 @@ impl Redactor {
 }
 
 impl Redactor {
-    fn scan<'a>(&'a self, flow: &Flow, found: Found<'a>) -> Scan<'a> {
+    pub(crate) fn scan<'a>(&'a self, flow: &Flow, found: Found<'a>) -> Scan<'a> {
         let entry = flow.classification.entry.as_ref().and_then(|id| self.catalog.entry(id));
         Scan::new(Names { row: entry.map(|entry| &*entry.secret) }, &self.stand_in, found)
     }
@@ -217,8 +177,8 @@ impl Redactor {
         let scan = &mut self.scan(flow, found);
         Flow {
             request: flow.request.as_ref().map(|head| self.request(scan, flow, head)),
-            interim: flow.interim.iter().map(|head| self.response(scan, flow, head)).collect(),
-            response: flow.response.as_ref().map(|head| self.response(scan, flow, head)),
+            interim: flow.interim.iter().map(|head| self.response(scan, head)).collect(),
+            response: flow.response.as_ref().map(|head| self.response(scan, head)),
             ..self.facts(scan, flow)
         }
     }
@@ -285,7 +245,7 @@ impl Redactor {
         name.split('.').map(label).collect::<Vec<_>>().join(".")
     }
 
-    fn url<'t>(&self, scan: &mut Scan<'_>, flow: &Flow, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn url<'t>(&self, scan: &mut Scan<'_>, flow: &Flow, text: &'t str) -> Cow<'t, str> {
         let mut edited = scan.url(text);
         // What the row's patterns took out of the path under the name of a secret.
         for (name, value) in &flow.classification.details.fields {
@@ -302,11 +262,11 @@ impl Redactor {
         and_then(edited, |text| self.without_known(text))
     }
 
-    fn without_known<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn without_known<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.known.replace_text(text).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
-    fn words(&self, scan: &mut Scan<'_>, text: &str) -> String {
+    pub(crate) fn words(&self, scan: &mut Scan<'_>, text: &str) -> String {
         let edited = and_then(scan.words(text), |text| scan.shapes(text));
         and_then(edited, |text| self.without_known(text)).into_owned()
     }
@@ -319,26 +279,26 @@ impl Redactor {
                 Cow::Owned(target) => target.into(),
             },
             version: head.version,
-            headers: self.headers(scan, flow, &head.headers),
+            headers: self.headers(scan, &head.headers),
         }
     }
 
-    fn response(&self, scan: &mut Scan<'_>, flow: &Flow, head: &ResponseHead) -> ResponseHead {
+    fn response(&self, scan: &mut Scan<'_>, head: &ResponseHead) -> ResponseHead {
         ResponseHead {
             reason: match self.without_known(&head.reason) {
                 Cow::Borrowed(_) => head.reason.clone(),
                 Cow::Owned(reason) => reason.into(),
             },
-            headers: self.headers(scan, flow, &head.headers),
+            headers: self.headers(scan, &head.headers),
             ..head.clone()
         }
     }
 
-    fn headers(&self, scan: &mut Scan<'_>, flow: &Flow, headers: &Headers) -> Headers {
-        headers.iter().map(|field| self.header(scan, flow, field)).collect()
+    fn headers(&self, scan: &mut Scan<'_>, headers: &Headers) -> Headers {
+        headers.iter().map(|field| self.header(scan, field)).collect()
     }
 
-    fn header(&self, scan: &mut Scan<'_>, _: &Flow, field: &Header) -> Header {
+    pub(crate) fn header(&self, scan: &mut Scan<'_>, field: &Header) -> Header {
         let text = Octets::of(field.value());
         let edited = scan.field(field.name(), &text.text);
         let edited = and_then(edited, |text| self.without_known(text));
@@ -347,7 +307,11 @@ impl Redactor {
         Header::new(field.name().to_owned(), text.back(&changed)).unwrap_or_else(|_| field.clone())
     }
 
-    fn classification(&self, scan: &mut Scan<'_>, known: &Classification) -> Classification {
+    pub(crate) fn classification(
+        &self,
+        scan: &mut Scan<'_>,
+        known: &Classification,
+    ) -> Classification {
         let mut classification = known.clone();
         for (name, value) in &mut classification.details.fields {
             let is_plain = !value.is_empty() && !is_stand_in(value.as_bytes());
@@ -373,19 +337,23 @@ impl Redactor {
         }
     }
 
-    fn rule(&self, scan: &mut Scan<'_>, hit: &RuleHit) -> RuleHit {
+    pub(crate) fn rule(&self, scan: &mut Scan<'_>, hit: &RuleHit) -> RuleHit {
         RuleHit { name: hit.name.clone(), did: self.words(scan, &hit.did), effect: hit.effect }
     }
 
     fn finished(&self, scan: &mut Scan<'_>, end: &Finished) -> Finished {
         Finished {
-            failure: end.failure.as_ref().map(|failure| Failure {
-                side: failure.side,
-                cause: self.words(scan, &failure.cause),
-                raw: failure.raw.as_ref().map(|raw| self.raw(scan, raw)),
-            }),
+            failure: end.failure.as_ref().map(|failure| self.failure(scan, failure)),
             server: end.server.map(|server| self.server(server)),
             ..end.clone()
+        }
+    }
+
+    pub(crate) fn failure(&self, scan: &mut Scan<'_>, failure: &Failure) -> Failure {
+        Failure {
+            side: failure.side,
+            cause: self.words(scan, &failure.cause),
+            raw: failure.raw.as_ref().map(|raw| self.raw(scan, raw)),
         }
     }
 
@@ -404,103 +372,5 @@ impl Redactor {
             self.words(scan, &edited) + end
         });
         lines.collect::<Vec<_>>().join("\\n")
-    }
-}
-
-impl Redactor {
-    fn body_with(&self, flow: &Flow, part: BodySide, octets: &[u8], found: Found<'_>) -> Redacted {
-        let headers = match part {
-            BodySide::Request => flow.request.as_ref().map(|head| &head.headers),
-            BodySide::Response => flow.response.as_ref().map(|head| &head.headers),
-        };
-        let text = |name| headers.and_then(|headers| headers.text(name));
-        let coding = text("content-encoding").unwrap_or_default();
-        let (Ok(decoded), Ok(codings)) =
-            (decode(octets, coding, LARGEST_BODY), Coding::list(coding))
-        else {
-            return Redacted::Withheld("its coding cannot be undone");
-        };
-        // A head that tells of a coding which is not there.
-        let is_coded = !(decoded.octets.is_empty() && decoded.end == End::Broken);
-        let plain = if is_coded { &*decoded.octets } else { octets };
-        if decoded.end == End::Capped || plain.len() > LARGEST_BODY {
-            return Redacted::Withheld("it is too large to look into");
-        }
-        let changed = self.content(&mut self.scan(flow, found), text("content-type"), plain);
-        // Behind the place where it breaks there may be anything.
-        let is_broken = is_coded && decoded.end == End::Broken;
-        let Some(changed) = changed.or_else(|| is_broken.then(|| plain.to_vec())) else {
-            return Redacted::Same;
-        };
-        if !is_coded {
-            return Redacted::Changed { octets: changed, uncoded: false };
-        }
-        let coded =
-            codings.iter().try_fold(changed.clone(), |octets, &coding| encode(&octets, coding));
-        match coded {
-            Some(octets) => Redacted::Changed { octets, uncoded: false },
-            None => Redacted::Changed { octets: changed, uncoded: true },
-        }
-    }
-
-    /// Decoded octets without secrets; `None` where there are none.
-    fn content(
-        &self,
-        scan: &mut Scan<'_>,
-        content_type: Option<&str>,
-        octets: &[u8],
-    ) -> Option<Vec<u8>> {
-        let kind = kind(content_type, octets);
-        let structured = match &kind {
-            Kind::Binary | Kind::Image { .. } => self.packed(scan, octets),
-            text => {
-                let readable = Octets::of(octets);
-                match scan.body(text, &readable.text) {
-                    Cow::Owned(changed) => Some(readable.back(&changed)),
-                    Cow::Borrowed(_) => None,
-                }
-            }
-        };
-        let searched = self.known.replace(structured.as_deref().unwrap_or(octets));
-        searched.or(structured)
-    }
-
-    /// A file that is packed with gzip, whatever its head says.
-    fn packed(&self, scan: &mut Scan<'_>, octets: &[u8]) -> Option<Vec<u8>> {
-        if !octets.starts_with(&[0x1f, 0x8b]) {
-            return None;
-        }
-        let inner = decode(octets, "gzip", LARGEST_BODY).ok()?;
-        // Once is enough: gzip within gzip is looked through by its known values alone.
-        if inner.octets.starts_with(&[0x1f, 0x8b]) {
-            return None;
-        }
-        encode(&self.content(scan, None, &inner.octets)?, Coding::Gzip)
-    }
-}
-
-/// Octets as text, and back: what is no UTF-8 is read as Latin-1, of which every octet is a
-/// character.
-struct Octets<'a> {
-    text: Cow<'a, str>,
-    is_latin1: bool,
-}
-
-impl<'a> Octets<'a> {
-    fn of(octets: &'a [u8]) -> Self {
-        match std::str::from_utf8(octets) {
-            Ok(text) => Self { text: Cow::Borrowed(text), is_latin1: false },
-            Err(_) => {
-                let text = octets.iter().map(|&octet| char::from(octet)).collect();
-                Self { text: Cow::Owned(text), is_latin1: true }
-            }
-        }
-    }
-
-    fn back(&self, changed: &str) -> Vec<u8> {
-        if !self.is_latin1 {
-            return changed.as_bytes().to_vec();
-        }
-        changed.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
     }
 }
