@@ -2,9 +2,15 @@
 //! limit of descriptors of this one.
 
 use std::fs;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+
+/// A process that spent no tick for so long has settled …
+const SETTLED: Duration = Duration::from_millis(60);
+/// … and is not waited for longer than this.
+const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A process by its id.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +24,22 @@ impl Process {
         let ticks = cpu_ticks(&stat).context("/proc/PID/stat should have utime and stime")?;
         let per_second = rustix::param::clock_ticks_per_second();
         Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    }
+
+    /// Waits until it spends no time any more: what a start leaves to be done (keys, random bytes) is
+    /// no part of what is measured next. A process that goes on is measured as it is.
+    pub(crate) fn settle(self) -> Result<()> {
+        let deadline = Instant::now() + SETTLE_LIMIT;
+        let mut before = self.cpu_time()?;
+        while Instant::now() < deadline {
+            sleep(SETTLED);
+            let now = self.cpu_time()?;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 
     /// The most memory it ever had resident, in KiB.

@@ -269,7 +269,7 @@ impl Workbench {
 }
 
 impl Running {
-    /// Starts `command`, with its words in `log`, and waits until it tells its port.
+    /// Starts `command`, with its words in `log`, and waits until it tells its port and has settled.
     fn spawn(command: Command, log: &Path) -> Result<Self> {
         let child = spawn_logged(command, log)?;
         let unknown = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -280,6 +280,7 @@ impl Running {
             let said = fs::read_to_string(log).unwrap_or_default();
             if let Some(port) = port_told(&said) {
                 running.address.set_port(port);
+                running.process().settle()?;
                 return Ok(running);
             }
             if let Some(status) = running.child.try_wait()? {
