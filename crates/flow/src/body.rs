@@ -52,19 +52,31 @@ impl Digest {
     /// The hex digits alone.
     #[must_use]
     pub fn hex(&self) -> String {
+        self.text()[ALGORITHM..].iter().copied().map(char::from).collect()
+    }
+
+    /// The whole text, without an allocation: every line of a session has a digest or two.
+    fn text(&self) -> [u8; ALGORITHM + 64] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
-        self.octets.iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]).collect()
+        let mut text = [0; ALGORITHM + 64];
+        text[..ALGORITHM].copy_from_slice(match self.algorithm {
+            DigestAlgorithm::Sha256 => b"sha256:",
+            DigestAlgorithm::Blake3 => b"blake3:",
+        });
+        for (pair, octet) in text[ALGORITHM..].chunks_exact_mut(2).zip(self.octets) {
+            pair[0] = DIGITS[usize::from(octet >> 4)];
+            pair[1] = DIGITS[usize::from(octet & 15)];
+        }
+        text
     }
 }
 
+/// The length of the name of an algorithm with its colon.
+const ALGORITHM: usize = 7;
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.algorithm {
-            DigestAlgorithm::Sha256 => "sha256",
-            DigestAlgorithm::Blake3 => "blake3",
-        };
-        write!(f, "{name}:{}", self.hex())
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -92,7 +104,8 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let text = self.text();
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
 

@@ -30,9 +30,18 @@ pub(crate) struct Compression {
     pub(crate) from_bytes: u64,
 }
 
+/// The thread takes what the transfers leave of the processor: nobody waits for it. Where the
+/// system refuses, it is an ordinary thread.
+fn yield_to_everybody() {
+    // On Linux the priority is one of the calling thread (sched(7)); elsewhere of all of them.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(19);
+}
+
 impl Compression {
     /// Compresses what comes until nobody sends any more.
     pub(crate) fn run(&self, segments: &Receiver<PathBuf>) {
+        yield_to_everybody();
         for segment in segments {
             if let Err(error) = self.compress(&segment) {
                 tracing::debug!(%error, "{} stays uncompressed", segment.display());
