@@ -1,13 +1,13 @@
 //! What one classification costs: with fields, by host alone, unknown, by user agent alone, by a
 //! handshake; with the tables as they are, and beside ten and a hundred times as many rows, which
-//! lie on hosts of their own and on the very hosts and user agents that are asked for. And what
-//! reading all tables costs.
+//! lie on hosts of their own and on the very hosts and user agents that are asked for. Then what
+//! the documented requests cost together, and what reading all tables costs.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 
 use consoletap_catalog::{Catalog, Question};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const FIELDS: &str = "http://gs2.ww.prod.dl.playstation.net/gs2/ppkgo/prod/CUSA00135_00/21/f_06da3b33d65c72bc25dac70c5d3c5669addbe50a94e87cc644e5b9471101303f/f/EP1018-CUSA00135_00-BATMANARKHAMKNHT-A0118-V0100_0.pkg";
 const HASH: &str = "http://tmdb.np.dl.playstation.net/tmdb2/CUSA00080_00_4ED0D1374CB128AC8E277C9A3145505220D6D93A/CUSA00080_00.json";
@@ -42,6 +42,34 @@ fn classify(criterion: &mut Criterion) {
     }
 }
 
+/// Every request of the test vectors, each as it is documented: what one of them costs on average.
+fn documented(criterion: &mut Criterion) {
+    let vectors =
+        [include_str!("../tests/vectors/seed.tsv"), include_str!("../tests/vectors/facts.tsv")];
+    let questions: Vec<_> = vectors
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(|line| {
+            let mut cells = line.split('\t').map(|cell| Some(cell).filter(|cell| !cell.is_empty()));
+            let kind = cells.next()??;
+            let (method, target, agent) = (cells.next()?, cells.next()?, cells.next()?);
+            matches!(kind, "url" | "request")
+                .then(|| Question::parse(method, target, agent).ok())?
+        })
+        .collect();
+    let catalog = Catalog::builtin();
+    let mut group = criterion.benchmark_group("documented");
+    group.throughput(Throughput::Elements(questions.len() as u64));
+    group.bench_function(format!("{} requests", questions.len()), |bencher| {
+        bencher.iter(|| {
+            for question in &questions {
+                black_box(catalog.classify(&question.query()));
+            }
+        });
+    });
+    group.finish();
+}
+
 fn load(criterion: &mut Criterion) {
     criterion.bench_function("load", |bencher| bencher.iter(Catalog::builtin));
 }
@@ -67,5 +95,5 @@ fn synthetic(rows: usize) -> String {
     })
 }
 
-criterion_group!(benches, classify, load);
+criterion_group!(benches, classify, documented, load);
 criterion_main!(benches);

@@ -201,8 +201,7 @@ fn settings(args: &Args, catalog: Arc<Catalog>) -> anyhow::Result<SendSettings> 
 /// What is secret in the session, not to be printed.
 pub(super) fn learned(session: &Session, catalog: Arc<Catalog>) -> Redactor {
     let mut redactor = Redactor::masking(catalog);
-    let mut lessons = Lessons::quick(session);
-    session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
+    Lessons::quick(session).take_all(&mut redactor);
     redactor
 }
 

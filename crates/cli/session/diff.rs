@@ -46,8 +46,7 @@ pub(crate) fn run(
     let mut redactor = Redactor::masking(catalog);
     let (before, after) = (Session::open(&args.before)?, Session::open(&args.after)?);
     for session in [&before, &after] {
-        let mut lessons = Lessons::quick(session);
-        session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
+        Lessons::quick(session).take_all(&mut redactor);
     }
     let [of_before, of_after] = wanted;
     let before = questions(&before, &of_before.of(&before), &redactor);

@@ -85,8 +85,7 @@ pub(crate) fn run(
 /// Masks the secrets in what is shown of downloads; gives how many addresses are not whole any more.
 fn mask(session: &Session, catalog: Arc<Catalog>, downloads: &mut [Download]) -> usize {
     let mut redactor = Redactor::masking(catalog);
-    let mut lessons = Lessons::quick(session);
-    session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
+    Lessons::quick(session).take_all(&mut redactor);
     // The first request of each; its row of the catalog says what is secret in the address.
     let mut by_flow: HashMap<_, _> = downloads
         .iter_mut()

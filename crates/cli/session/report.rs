@@ -48,8 +48,7 @@ pub(crate) fn run(
     let session = Session::open(&args.directory)?;
     let wanted = wanted.of(&session);
     let mut redactor = Redactor::masking(catalog);
-    let mut lessons = Lessons::quick(&session);
-    session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
+    Lessons::quick(&session).take_all(&mut redactor);
     let mut report = Report::default();
     let mut problems = 0;
     for flow in session.flows() {

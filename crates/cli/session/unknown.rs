@@ -52,8 +52,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<String> {
     let wanted = wanted.of(&session);
     let mut redactor = Redactor::masking(Arc::clone(&catalog));
     // This leaves the machine: every body is looked into for what may stand in an address.
-    let mut lessons = Lessons::thorough(&session);
-    session.flows().flatten().for_each(|flow| lessons.take(&mut redactor, &flow));
+    Lessons::thorough(&session).take_all(&mut redactor);
     let mut unknown = Unknown::default();
     let mut problems = String::new();
     for flow in session.flows() {

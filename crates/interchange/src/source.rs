@@ -196,10 +196,7 @@ impl Source {
 
 /// Something that takes secrets out, once it knows all of this session.
 pub(crate) fn learned(session: &Session, mut redactor: Redactor) -> Redactor {
-    let mut lessons = Lessons::thorough(session);
-    for flow in session.flows().flatten() {
-        lessons.take(&mut redactor, &flow);
-    }
+    Lessons::thorough(session).take_all(&mut redactor);
     redactor
 }
 
@@ -222,6 +219,13 @@ impl<'s> Lessons<'s> {
     #[must_use]
     pub fn quick(session: &'s Session) -> Self {
         Self { is_thorough: false, ..Self::thorough(session) }
+    }
+
+    /// Learns the secrets of all flows.
+    pub fn take_all(mut self, redactor: &mut Redactor) {
+        for flow in self.session.flows().flatten() {
+            self.take(redactor, &flow);
+        }
     }
 
     /// Learns the secrets of a flow and of its bodies.
