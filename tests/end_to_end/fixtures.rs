@@ -30,6 +30,19 @@ pub(crate) fn fixture(console: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sessions").join(console)
 }
 
+/// Copies a session, for a test that leaves something in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
 fn flows(console: &str) -> (Session, Vec<Flow>) {
     let session = Session::open(&fixture(console)).unwrap();
     let flows = session.flows().map(|flow| flow.unwrap_or_else(|problem| panic!("{problem}")));

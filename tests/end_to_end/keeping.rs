@@ -1,12 +1,10 @@
 //! How much is kept: old sessions go, and bodies stop at a quota and at a floor of free space. What is
 //! done is told with its numbers.
 
-use std::path::Path;
-
 use consoletap_flow::{Kept, State};
 use consoletap_simulator::{Console, Request, Sizes, World};
 
-use super::fixtures::fixture;
+use super::fixtures::{copy, fixture};
 use super::harness::{Home, Tap, eventually};
 
 const PIECE: &str = "http://gs2.ww.prod.dl.playstation.net/gs2/ppkgo/prod/CUSA00001_00/1/f_1/f/IP9100-CUSA00001_00-PLAYROOM00000000-A0107-V0100.pkg";
@@ -25,18 +23,6 @@ async fn download(tap: &Tap, slices: u64) {
 
 async fn world() -> World {
     World::start_with(Sizes { package_piece: 1 << 20, ..Sizes::default() }).await.unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            std::fs::copy(&from, &to).unwrap();
-        }
-    }
 }
 
 /// The number before these words.
