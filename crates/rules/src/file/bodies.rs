@@ -34,15 +34,9 @@ impl Reader<'_> {
             json_merge_patch.map(|patch| self.json(&patch).map(Rewrite::JsonMergePatch)),
             xml.map(|pairs| self.xml(&pairs, captures)),
         ];
-        let mut ways = ways.into_iter().flatten();
-        match (ways.next(), ways.next()) {
-            (Some(rewrite), None) => rewrite.map(Action::Rewrite),
-            _ => {
-                let problem = "`rewrite` needs one of firmware = \"hide\", json = { … }, document \
-                               = { … }, replace = { … }, json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
-                Err(self.error(&whole, problem))
-            }
-        }
+        let needs = "`rewrite` needs one of firmware = \"hide\", json = { … }, document \
+                     = { … }, replace = { … }, json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
+        self.only_one(ways, &whole, needs).map(Action::Rewrite)
     }
 
     pub(super) fn rewrite_request(
@@ -60,14 +54,22 @@ impl Reader<'_> {
             json_merge_patch.map(|patch| self.json(&patch).map(Rewrite::JsonMergePatch)),
             xml.map(|pairs| self.xml(&pairs, captures)),
         ];
+        let needs = "`rewrite-request` needs one of form = { … }, replace = { … }, \
+                     json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
+        self.only_one(ways, &whole, needs).map(Action::RewriteRequest)
+    }
+
+    /// The one way that is written; `needs` says what there is to choose from.
+    fn only_one(
+        &self,
+        ways: impl IntoIterator<Item = Option<Result<Rewrite, RulesError>>>,
+        whole: &Spanned<()>,
+        needs: &'static str,
+    ) -> Result<Rewrite, RulesError> {
         let mut ways = ways.into_iter().flatten();
         match (ways.next(), ways.next()) {
-            (Some(rewrite), None) => rewrite.map(Action::RewriteRequest),
-            _ => {
-                let problem = "`rewrite-request` needs one of form = { … }, replace = { … }, \
-                               json-patch = [ … ], json-merge-patch = { … } and xml = { … }";
-                Err(self.error(&whole, problem))
-            }
+            (Some(rewrite), None) => rewrite,
+            _ => Err(self.error(whole, needs)),
         }
     }
 
