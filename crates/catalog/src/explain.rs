@@ -128,9 +128,9 @@ impl Question {
     /// # Errors
     /// When it is none.
     pub fn with_header(mut self, text: &str) -> Result<Self, QuestionError> {
-        let field = text.split_once(':').and_then(|(name, value)| {
-            Header::new(name.trim().to_owned(), value.trim().to_owned()).ok()
-        });
+        let field = text
+            .split_once(':')
+            .and_then(|(name, value)| Header::new(name.trim(), value.trim()).ok());
         let field = field.ok_or_else(|| wrong(text, "; as a header field, `Name: value`"))?;
         self.headers.push(field);
         Ok(self)

@@ -77,7 +77,7 @@ fn one(
         Target::Authority(_) => "CONNECT",
     };
     let agent = args.user_agent.as_deref();
-    let fields = agent.map(|agent| Header::new("User-Agent", agent.to_owned())).transpose();
+    let fields = agent.map(|agent| Header::new("User-Agent", agent)).transpose();
     let headers: Headers = fields.map_err(Usage::new)?.into_iter().collect();
     let classification = Catalog::builtin().classify(&Query {
         method: Some(method),

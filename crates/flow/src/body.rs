@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::parsed;
+
 /// A hash with its algorithm, as `sha256:…` or `blake3:…` in hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {
@@ -93,10 +95,11 @@ impl FromStr for Digest {
         if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(InvalidDigest);
         }
+        // A hex digit is one of base 16.
+        let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
         let mut octets = [0; 32];
-        for (octet, pair) in octets.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| InvalidDigest)?;
-            *octet = u8::from_str_radix(pair, 16).map_err(|_| InvalidDigest)?;
+        for (octet, pair) in octets.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *octet = digit(pair[0]) << 4 | digit(pair[1]);
         }
         Ok(Self { algorithm, octets })
     }
@@ -111,7 +114,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 

@@ -1,12 +1,15 @@
 //! What the catalog says of a flow. The types are here, since events carry them; the knowledge
 //! is in the crate `catalog`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
+
+use crate::text::parsed;
 
 /// A platform, or a family of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -235,7 +238,7 @@ impl Serialize for Platforms {
 
 impl<'de> Deserialize<'de> for Platforms {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 
@@ -305,6 +308,14 @@ impl fmt::Display for Environment {
     }
 }
 
+impl FromStr for Environment {
+    type Err = Infallible;
+
+    fn from_str(label: &str) -> Result<Self, Self::Err> {
+        Ok(if label == "retail" { Self::Retail } else { Self::Nonretail(label.into()) })
+    }
+}
+
 impl Serialize for Environment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -313,32 +324,28 @@ impl Serialize for Environment {
 
 impl<'de> Deserialize<'de> for Environment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let label = String::deserialize(deserializer)?;
-        Ok(if label == "retail" { Self::Retail } else { Self::Nonretail(label.into()) })
+        parsed(deserializer)
     }
 }
 
 /// What the catalog says of one flow: a function of what was asked, and of nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Read")]
 pub struct Classification {
     /// Which console asks.
     pub platform: Platforms,
     /// What kind of service answers.
     pub category: Category,
     /// The row that says so.
-    #[serde(default)]
     pub entry: Option<EntryId>,
     /// What it is, in a few words.
-    #[serde(default)]
     pub summary: Option<Arc<str>>,
     /// Which servers are meant.
-    #[serde(default)]
     pub environment: Environment,
     /// Whether the row is one of the documented page itself.
-    #[serde(default)]
     pub documented: bool,
     /// Whether answers are large files, whose servers ignore the query of their URLs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub download: bool,
     /// What the request itself tells: titles, versions, regions.
     #[serde(flatten)]
@@ -361,10 +368,67 @@ impl Default for Classification {
     }
 }
 
+/// A classification as it is read. `flatten` would copy all of it once before it reads it, and a
+/// session has one for each flow.
+#[derive(Deserialize)]
+struct Read {
+    platform: Platforms,
+    category: Category,
+    #[serde(default)]
+    entry: Option<EntryId>,
+    #[serde(default)]
+    summary: Option<Arc<str>>,
+    #[serde(default)]
+    environment: Environment,
+    #[serde(default)]
+    documented: bool,
+    #[serde(default)]
+    download: bool,
+    #[serde(default)]
+    title_id: Option<SmolStr>,
+    #[serde(default)]
+    np_title_id: Option<SmolStr>,
+    #[serde(default)]
+    content_id: Option<SmolStr>,
+    #[serde(default)]
+    title_platform: Option<Platforms>,
+    #[serde(default)]
+    firmware: Option<SmolStr>,
+    #[serde(default)]
+    region: Option<SmolStr>,
+    #[serde(default)]
+    hash_ok: Option<bool>,
+    #[serde(default)]
+    fields: Vec<(SmolStr, SmolStr)>,
+}
+
+impl From<Read> for Classification {
+    fn from(read: Read) -> Self {
+        Self {
+            platform: read.platform,
+            category: read.category,
+            entry: read.entry,
+            summary: read.summary,
+            environment: read.environment,
+            documented: read.documented,
+            download: read.download,
+            details: Details {
+                title_id: read.title_id,
+                np_title_id: read.np_title_id,
+                content_id: read.content_id,
+                title_platform: read.title_platform,
+                firmware: read.firmware,
+                region: read.region,
+                hash_ok: read.hash_ok,
+                fields: read.fields,
+            },
+        }
+    }
+}
+
 /// The facts that stand in a request itself. Texts of up to 23 octets, which is nearly all of
 /// them, cost no allocation.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Details {
     /// The title, as `CUSA00001`.
     #[serde(skip_serializing_if = "Option::is_none")]

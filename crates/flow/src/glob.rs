@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Host;
+use crate::text::parsed;
 
 /// A pattern for hosts: `*` stands for any run of characters (dots included), `?` for one; case
 /// does not count. Addresses are matched by their text, IPv6 without brackets.
@@ -97,7 +98,7 @@ impl Serialize for HostGlob {
 
 impl<'de> Deserialize<'de> for HostGlob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 

@@ -1,22 +1,28 @@
 //! Header fields as they were sent: order, case and duplicates kept.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One header field. The name is a token (RFC 9110 5.6.2) in the case it was sent in; the value
 /// is any octets but CR, LF and NUL, without white space around it.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Both lie in one piece of memory, which the fields of a head share: fields are copied for each
+/// event of a flow.
+#[derive(Clone)]
 pub struct Header {
-    name: Bytes,
-    value: Bytes,
+    /// From the name's first octet to the value's last one.
+    octets: Bytes,
+    name_end: u32,
+    value_start: u32,
 }
 
 /// A name or value that may not stand in a header field.
@@ -39,71 +45,135 @@ impl Header {
     ///
     /// # Errors
     /// When the name is no token, or the value holds CR, LF or NUL.
-    pub fn new(name: impl Into<Bytes>, value: impl Into<Bytes>) -> Result<Self, InvalidHeader> {
-        let (name, value) = (name.into(), value.into());
-        let invalid = |what, bytes: &Bytes| InvalidHeader {
-            what,
-            text: String::from_utf8_lossy(bytes).into_owned(),
+    pub fn new(name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let mut octets = BytesMut::with_capacity(name.len() + value.len());
+        octets.extend_from_slice(name);
+        octets.extend_from_slice(value);
+        Self::within(&octets.freeze(), 0..name.len(), name.len()..name.len() + value.len())
+    }
+
+    /// A field that lies in the octets of a head: the name here, the value behind it there.
+    ///
+    /// # Errors
+    /// When the name is no token, or the value holds CR, LF or NUL.
+    ///
+    /// # Panics
+    /// When the octets do not reach so far, or the value begins before the name.
+    pub fn within(
+        head: &Bytes,
+        name: Range<usize>,
+        value: Range<usize>,
+    ) -> Result<Self, InvalidHeader> {
+        check(&head[name.clone()], &head[value.clone()])?;
+        let octets = head.slice(name.start..value.end);
+        let places = (name.len().try_into(), (value.start - name.start).try_into());
+        let (Ok(name_end), Ok(value_start)) = places else {
+            return Err(InvalidHeader { what: "name", text: "more than 4 GiB".to_owned() });
         };
-        if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
-            return Err(invalid("name", &name));
-        }
-        if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(invalid("value", &value));
-        }
-        Ok(Self { name, value })
+        Ok(Self { octets, name_end, value_start })
     }
 
     /// The name, in the case it was sent in.
     #[must_use]
     pub fn name(&self) -> &str {
-        // Tokens are ASCII, which `new` made sure of.
-        std::str::from_utf8(&self.name).unwrap_or_default()
+        // Tokens are ASCII, which `check` made sure of.
+        std::str::from_utf8(self.name_octets()).unwrap_or_default()
+    }
+
+    fn name_octets(&self) -> &[u8] {
+        &self.octets[..self.name_end as usize]
     }
 
     /// The value's octets.
     #[must_use]
-    pub fn value(&self) -> &Bytes {
-        &self.value
+    pub fn value(&self) -> &[u8] {
+        &self.octets[self.value_start as usize..]
+    }
+
+    /// The value's octets, shared with the head that they came in.
+    #[must_use]
+    pub fn shared_value(&self) -> Bytes {
+        self.octets.slice(self.value_start as usize..)
     }
 
     /// Whether the name is this one, in any case.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
+        self.name_octets().eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
-/// Whether a byte may stand in a token (RFC 9110 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+fn check(name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+    let invalid = |what, octets: &[u8]| InvalidHeader {
+        what,
+        text: String::from_utf8_lossy(octets).into_owned(),
+    };
+    if name.is_empty() || !name.iter().all(|&byte| TOKEN[usize::from(byte)]) {
+        return Err(invalid("name", name));
+    }
+    if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
+        return Err(invalid("value", value));
+    }
+    Ok(())
 }
+
+/// Which bytes may stand in a token (RFC 9110 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        token[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        token[others[at] as usize] = true;
+        at += 1;
+    }
+    token
+};
+
+impl PartialEq for Header {
+    fn eq(&self, other: &Self) -> bool {
+        self.name_octets() == other.name_octets() && self.value() == other.value()
+    }
+}
+
+impl Eq for Header {}
 
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name(), self.value.escape_ascii())
+        write!(f, "{}: {}", self.name(), self.value().escape_ascii())
     }
 }
 
-/// The header fields of one head, in the order they were sent.
+/// The header fields of one head, in the order they were sent. A copy shares them until one of the
+/// two is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headers(Vec<Header>);
+pub struct Headers(Arc<Vec<Header>>);
 
 impl Headers {
     /// No fields yet, with room for `count`.
     #[must_use]
     pub fn with_capacity(count: usize) -> Self {
-        Self(Vec::with_capacity(count))
+        Self(Arc::new(Vec::with_capacity(count)))
     }
 
     /// Adds a field behind the others.
     pub fn push(&mut self, header: Header) {
-        self.0.push(header);
+        self.fields().push(header);
+    }
+
+    /// To be changed.
+    fn fields(&mut self) -> &mut Vec<Header> {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The value of the first field of this name, in any case.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().find(|header| header.is(name)).map(Header::value)
     }
 
@@ -114,7 +184,7 @@ impl Headers {
     }
 
     /// The values of every field of this name, in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter(move |header| header.is(name)).map(Header::value)
     }
 
@@ -137,27 +207,32 @@ impl Headers {
     /// others of the name; adds it behind the rest where there was none.
     pub fn set(&mut self, header: Header) {
         let Some(place) = self.0.iter().position(|old| old.is(header.name())) else {
-            self.0.push(header);
-            return;
+            return self.push(header);
         };
+        let fields = self.fields();
         let mut index = 0;
-        self.0.retain(|old| {
+        fields.retain(|old| {
             index += 1;
             index - 1 == place || !old.is(header.name())
         });
-        self.0[place].value = header.value;
+        // The old name is a token, and the new value that of a field.
+        if let Ok(field) = Header::new(fields[place].name_octets(), header.value()) {
+            fields[place] = field;
+        }
     }
 
     /// Removes every field of this name; whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        let before = self.0.len();
-        self.0.retain(|header| !header.is(name));
-        self.0.len() != before
+        let is_there = self.contains(name);
+        if is_there {
+            self.fields().retain(|header| !header.is(name));
+        }
+        is_there
     }
 
     /// Keeps the fields for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&Header) -> bool) {
-        self.0.retain(keep);
+        self.fields().retain(keep);
     }
 
     /// The fields, in order.
@@ -189,7 +264,7 @@ impl<'a> IntoIterator for &'a Headers {
 
 impl FromIterator<Header> for Headers {
     fn from_iter<I: IntoIterator<Item = Header>>(fields: I) -> Self {
-        Self(fields.into_iter().collect())
+        Self(Arc::new(fields.into_iter().collect()))
     }
 }
 
@@ -202,9 +277,9 @@ impl Serialize for Header {
         }
         let mut pair = serializer.serialize_seq(Some(2))?;
         pair.serialize_element(self.name())?;
-        match std::str::from_utf8(&self.value) {
+        match std::str::from_utf8(self.value()) {
             Ok(text) => pair.serialize_element(text)?,
-            Err(_) => pair.serialize_element(&Octets { base64: BASE64.encode(&self.value) })?,
+            Err(_) => pair.serialize_element(&Octets { base64: BASE64.encode(self.value()) })?,
         }
         pair.end()
     }
@@ -212,98 +287,130 @@ impl Serialize for Header {
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (Name(name), Value(value)) = Deserialize::deserialize(deserializer)?;
-        Self::new(name, value).map_err(D::Error::custom)
+        let mut read = Read::default();
+        Pair(&mut read).deserialize(deserializer)?;
+        let fields = read.fields().map_err(D::Error::custom)?;
+        fields.into_iter().next().ok_or_else(|| D::Error::custom("there is no field"))
     }
 }
 
-/// A name in JSON. Sessions are read by the million fields, and most fields have one of few names.
-struct Name(Bytes);
+/// Fields that are read from JSON, one behind the other. Sessions are read by the million fields:
+/// no memory is asked for each of them.
+#[derive(Default)]
+struct Read {
+    octets: Vec<u8>,
+    /// Where names and their values end.
+    ends: Vec<(usize, usize)>,
+}
 
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = Shared::deserialize(deserializer)?;
-        let usual = USUAL.iter().find(|usual| ***usual == *name.0);
-        Ok(Self(match (usual, name.0) {
-            (Some(usual), _) => Bytes::from_static(usual.as_bytes()),
-            (None, name) => Bytes::from(name.into_owned()),
-        }))
+impl Read {
+    fn fields(self) -> Result<Vec<Header>, InvalidHeader> {
+        let octets = Bytes::from(self.octets);
+        let mut start = 0;
+        let fields = self.ends.into_iter().map(|(name_end, value_end)| {
+            let name = std::mem::replace(&mut start, value_end)..name_end;
+            Header::within(&octets, name, name_end..value_end)
+        });
+        fields.collect()
     }
 }
 
-/// What consoles and their servers send most.
-const USUAL: [&str; 20] = [
-    "Host",
-    "User-Agent",
-    "Connection",
-    "Content-Type",
-    "Content-Length",
-    "Date",
-    "Server",
-    "Cache-Control",
-    "Accept",
-    "Range",
-    "Content-Range",
-    "ETag",
-    "Last-Modified",
-    "Accept-Ranges",
-    "Accept-Encoding",
-    "Accept-Language",
-    "Content-Encoding",
-    "Authorization",
-    "Expires",
-    "Vary",
-];
+/// Reads one field, and adds it.
+struct Pair<'a>(&'a mut Read);
 
-/// Text that is borrowed where it stands in the line as it is.
-#[derive(Deserialize)]
-struct Shared<'a>(#[serde(borrow)] Cow<'a, str>);
+impl<'de> DeserializeSeed<'de> for Pair<'_> {
+    type Value = ();
 
-/// A value in JSON.
-struct Value(Bytes);
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+impl<'de> Visitor<'de> for Pair<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, or an object with base64")
+        f.write_str("a list of a name and a value")
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        Ok(Value(Bytes::copy_from_slice(text.as_bytes())))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<(), A::Error> {
+        let Read { octets, ends } = self.0;
+        let name = pair.next_element_seed(Part { to: &mut *octets, is_value: false })?;
+        let name_end = octets.len();
+        let value = pair.next_element_seed(Part { to: &mut *octets, is_value: true })?;
+        if (name, value) != (Some(()), Some(())) || pair.next_element::<IgnoredAny>()?.is_some() {
+            return Err(A::Error::custom("a field is a list of a name and a value"));
+        }
+        ends.push((name_end, octets.len()));
+        Ok(())
+    }
+}
+
+/// A name or a value in JSON.
+struct Part<'a> {
+    to: &'a mut Vec<u8>,
+    is_value: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.is_value {
+            deserializer.deserialize_any(self)
+        } else {
+            deserializer.deserialize_str(self)
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_value { "a text, or an object with base64" } else { "a name" })
     }
 
-    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
-        Ok(Value(text.into()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.to.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         #[derive(Deserialize)]
         struct Octets {
             base64: String,
         }
         let Octets { base64 } = Octets::deserialize(MapAccessDeserializer::new(map))?;
-        BASE64.decode(base64).map(|octets| Value(octets.into())).map_err(A::Error::custom)
+        BASE64.decode_vec(base64, self.to).map_err(A::Error::custom)
     }
 }
 
 impl Serialize for Headers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(&self.0)
+        serializer.collect_seq(&*self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self)
+        deserializer.deserialize_seq(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Headers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of fields")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Headers, A::Error> {
+        let mut read = Read::default();
+        while list.next_element_seed(Pair(&mut read))?.is_some() {}
+        read.fields().map(|fields| Headers(Arc::new(fields))).map_err(A::Error::custom)
     }
 }
 

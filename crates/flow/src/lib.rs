@@ -19,6 +19,7 @@ mod id;
 mod record;
 mod summary;
 mod target;
+mod text;
 mod time;
 mod tls;
 

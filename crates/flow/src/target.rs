@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::parsed;
+
 /// The schemes the proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -146,7 +148,7 @@ impl Serialize for Host {
 
 impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 
@@ -216,7 +218,7 @@ impl Serialize for Authority {
 
 impl<'de> Deserialize<'de> for Authority {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 
@@ -242,7 +244,9 @@ impl Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, authority: Authority { host, port }, path } = self;
-        write!(f, "{scheme}://{host}")?;
+        scheme.fmt(f)?;
+        f.write_str("://")?;
+        host.fmt(f)?;
         if *port != scheme.default_port() {
             write!(f, ":{port}")?;
         }
@@ -279,7 +283,7 @@ impl Serialize for Url {
 
 impl<'de> Deserialize<'de> for Url {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 
@@ -321,6 +325,18 @@ impl fmt::Display for Target {
     }
 }
 
+impl FromStr for Target {
+    type Err = InvalidAuthority;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains("://") {
+            text.parse().map(Self::Url)
+        } else {
+            text.parse().map(Self::Authority)
+        }
+    }
+}
+
 impl Serialize for Target {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -329,13 +345,7 @@ impl Serialize for Target {
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let target = if text.contains("://") {
-            text.parse().map(Self::Url)
-        } else {
-            text.parse().map(Self::Authority)
-        };
-        target.map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 

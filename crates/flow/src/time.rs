@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::parsed;
+
 /// A point in time: microseconds since 1970-01-01T00:00:00Z. Text form is RFC 3339 in UTC with
 /// six digits after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -33,7 +35,10 @@ impl From<jiff::Timestamp> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.6}", self.calendar())
+        match plain::write(*self) {
+            Some(text) => f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?),
+            None => write!(f, "{:.6}", self.calendar()),
+        }
     }
 }
 
@@ -41,20 +46,81 @@ impl FromStr for Timestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(text.parse::<jiff::Timestamp>()?.into())
+        match plain::read(text) {
+            Some(stamp) => Ok(stamp),
+            None => Ok(text.parse::<jiff::Timestamp>()?.into()),
+        }
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match plain::write(*self).as_ref().map(|text| std::str::from_utf8(text)) {
+            Some(Ok(text)) => serializer.serialize_str(text),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+/// The form that nearly every stamp has: `2026-11-23T20:43:00.000000Z`. Each event of a session has
+/// one: a formatter and a parser for every form are slow beside the rest of an event.
+mod plain {
+    use jiff::civil::DateTime;
+    use jiff::tz::Offset;
+
+    use super::Timestamp;
+
+    const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+
+    /// `None` where the year has not four digits.
+    pub(super) fn write(stamp: Timestamp) -> Option<[u8; FORM.len()]> {
+        let at = Offset::UTC.to_datetime(stamp.calendar());
+        let numbers = [
+            (0..4, i32::from(at.year())),
+            (5..7, at.month().into()),
+            (8..10, at.day().into()),
+            (11..13, at.hour().into()),
+            (14..16, at.minute().into()),
+            (17..19, at.second().into()),
+            (20..26, at.subsec_nanosecond() / 1000),
+        ];
+        let mut text = *FORM;
+        for (place, number) in numbers {
+            let mut rest = u32::try_from(number).ok()?;
+            for digit in text[place].iter_mut().rev() {
+                // Less than 10.
+                *digit += (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        Some(text)
+    }
+
+    /// `None` where it is of another form, or no stamp at all.
+    pub(super) fn read(text: &str) -> Option<Timestamp> {
+        let text: &[u8; FORM.len()] = text.as_bytes().try_into().ok()?;
+        let fits = |(byte, form): (&u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == form,
+        };
+        if !text.iter().zip(FORM).all(fits) {
+            return None;
+        }
+        let number = |from: usize, to: usize| {
+            text[from..to].iter().fold(0_i32, |number, digit| number * 10 + i32::from(digit - b'0'))
+        };
+        // Two digits each, and four of the year.
+        let two = |from: usize| number(from, from + 2) as i8;
+        let year = number(0, 4) as i16;
+        let nanosecond = number(20, 26) * 1000;
+        let at = DateTime::new(year, two(5), two(8), two(11), two(14), two(17), nanosecond).ok()?;
+        Some(Offset::UTC.to_timestamp(at).ok()?.into())
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 
@@ -89,6 +155,31 @@ mod tests {
         let stamp = Timestamp(1_795_466_577_000_042);
         assert_eq!(stamp.to_string().parse::<Timestamp>().unwrap(), stamp);
         assert!(stamp.to_string().ends_with(".000042Z"), "{stamp}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_plain_form_is_the_one_of_every_form(
+            micros in -62_000_000_000_000_000_i64..253_000_000_000_000_000,
+        ) {
+            let stamp = Timestamp(micros);
+            let text = format!("{:.6}", stamp.calendar());
+            proptest::prop_assert_eq!(stamp.to_string(), text.as_str());
+            proptest::prop_assert_eq!(text.parse::<Timestamp>().unwrap(), stamp);
+        }
+    }
+
+    #[test]
+    fn other_forms_are_read_too_and_what_is_no_time_is_refused() {
+        let plain: Timestamp = "2026-11-23T20:43:00.000000Z".parse().unwrap();
+        for other in ["2026-11-23T20:43:00Z", "2026-11-23T21:43:00.000000+01"] {
+            assert_eq!(other.parse::<Timestamp>().unwrap(), plain, "{other}");
+        }
+        for none in ["", "2026-13-23T20:43:00.000000Z", "2026-11-23T20:43:00.00000xZ", "now"] {
+            assert!(none.parse::<Timestamp>().is_err(), "{none}");
+        }
+        let far = Timestamp(-63_000_000_000_000_000);
+        assert_eq!(far.to_string().parse::<Timestamp>().unwrap(), far);
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub(crate) fn check_host(version: Version, headers: &Headers) -> Result<(), &'st
         (_, Some(_)) => Err("there is more than one Host field"),
         (None, None) if version == Version::Http11 => Err("the Host field is missing"),
         (None, None) => Ok(()),
-        (Some(host), None) if host.is_empty() => Ok(()),
+        (Some([]), None) => Ok(()),
         (Some(host), None) => std::str::from_utf8(host)
             .ok()
             .and_then(|host| Authority::parse(host, Some(80)).ok())
@@ -230,7 +230,7 @@ pub(crate) fn binds_connection(headers: &Headers) -> bool {
 /// Adds a field that is known to be right.
 pub(crate) fn push(headers: &mut Headers, name: &'static str, value: &str) {
     // The names are tokens of ours, and the values come from heads that were read already.
-    if let Ok(field) = Header::new(name, value.to_owned()) {
+    if let Ok(field) = Header::new(name, value) {
         headers.push(field);
     }
 }

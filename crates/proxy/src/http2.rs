@@ -305,7 +305,7 @@ fn request_head(parts: &http::request::Parts) -> RequestHead {
     for (name, value) in &parts.headers {
         if name == http::header::COOKIE {
             cookies.push_back(value.as_bytes());
-        } else if let Ok(field) = Header::new(name.as_str().to_owned(), value.as_bytes().to_vec()) {
+        } else if let Ok(field) = Header::new(name.as_str(), value.as_bytes()) {
             fields.push(field);
         }
     }
@@ -373,7 +373,7 @@ pub(crate) fn header_map(fields: &Headers) -> http::HeaderMap {
     let mut map = http::HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = http::HeaderName::from_bytes(field.name().as_bytes());
-        let value = http::HeaderValue::from_maybe_shared(field.value().clone());
+        let value = http::HeaderValue::from_maybe_shared(field.shared_value());
         if let (Ok(name), Ok(value)) = (name, value) {
             map.append(name, value);
         }
@@ -383,8 +383,6 @@ pub(crate) fn header_map(fields: &Headers) -> http::HeaderMap {
 
 fn fields_of(map: &http::HeaderMap) -> Headers {
     map.iter()
-        .filter_map(|(name, value)| {
-            Header::new(name.as_str().to_owned(), value.as_bytes().to_vec()).ok()
-        })
+        .filter_map(|(name, value)| Header::new(name.as_str(), value.as_bytes()).ok())
         .collect()
 }

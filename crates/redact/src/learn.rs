@@ -1,8 +1,9 @@
 //! Learning: the secrets of a session are met by their names, to be found by their values later.
 
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+
+use foldhash::quality::RandomState;
 
 use consoletap_flow::{BodySide, Flow, Header, Target};
 
@@ -93,7 +94,7 @@ impl SeenFields {
         if self.hashes.len() >= MOST_FIELDS {
             self.hashes.clear();
         }
-        // Nobody can choose two fields of one hash: its key is this process's own.
+        // Nobody can choose two fields of one hash: its seed is this process's own.
         let row = &flow.classification.entry;
         self.hashes.insert(self.hasher.hash_one((row, field.name(), field.value())))
     }

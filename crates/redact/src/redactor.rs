@@ -304,7 +304,7 @@ impl Redactor {
         let edited = and_then(edited, |text| self.without_known(text));
         let Cow::Owned(changed) = edited else { return field.clone() };
         // What stands in for a secret has no line end, so that this cannot fail.
-        Header::new(field.name().to_owned(), text.back(&changed)).unwrap_or_else(|_| field.clone())
+        Header::new(field.name(), text.back(&changed)).unwrap_or_else(|_| field.clone())
     }
 
     pub(crate) fn classification(

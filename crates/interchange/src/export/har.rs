@@ -448,7 +448,7 @@ fn response_cookies(headers: &Headers) -> Value {
         }
         Some(Value::Object(cookie))
     };
-    headers.all("set-cookie").filter_map(|value| one(value)).collect()
+    headers.all("set-cookie").filter_map(one).collect()
 }
 
 /// Octets of a head as it would be in HTTP/1; of HTTP/2 they are not known.

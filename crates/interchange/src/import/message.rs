@@ -143,7 +143,7 @@ pub(super) fn push(headers: &mut Headers, name: &[u8], value: &[u8]) {
         .iter()
         .map(|&octet| if matches!(octet, b'\r' | b'\n' | 0) { b' ' } else { octet })
         .collect();
-    if let Ok(header) = Header::new(name.to_vec(), value.trim_ascii().to_vec()) {
+    if let Ok(header) = Header::new(name, value.trim_ascii()) {
         headers.push(header);
     }
 }

@@ -1,7 +1,6 @@
 //! How long a body is: RFC 9112 section 6.3, strictly. Anything that two readers could read in
 //! two ways is an error, since the second reader is the server behind us.
 
-use bytes::Bytes;
 use consoletap_flow::{Headers, Version};
 
 /// Where a body ends.
@@ -123,7 +122,7 @@ fn is_chunked(version: Version, headers: &Headers) -> Result<bool, FramingError>
         return Err(FramingError::CodingInHttp10);
     }
     let codings: Vec<&[u8]> = values
-        .flat_map(|value: &Bytes| value.split(|&byte| byte == b','))
+        .flat_map(|value| value.split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
         .collect();
     match codings.as_slice() {

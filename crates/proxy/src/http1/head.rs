@@ -1,6 +1,7 @@
 //! Reading heads: octets in, typed heads out. Pure, and strict after RFC 9112.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::Bytes;
 use consoletap_flow::{Header, Headers, RequestHead, ResponseHead, Version};
@@ -84,7 +85,7 @@ pub(crate) fn parse_request(octets: &[u8], limits: HeadLimits) -> Result<Request
         method: share(method.as_bytes()).into(),
         target: share(target.as_bytes()).into(),
         version: if version == 0 { Version::Http10 } else { Version::Http11 },
-        headers: headers(request.headers, share)?,
+        headers: headers(request.headers, &shared, octets)?,
     })
 }
 
@@ -110,12 +111,11 @@ pub(crate) fn parse_response(octets: &[u8], limits: HeadLimits) -> Result<Respon
         return Err(HeadError::Malformed("the status is below 100"));
     }
     let shared = Bytes::copy_from_slice(octets);
-    let share = |part: &[u8]| share(&shared, octets, part);
     Ok(ResponseHead {
         status,
-        reason: share(response.reason.unwrap_or_default().as_bytes()).into(),
+        reason: share(&shared, octets, response.reason.unwrap_or_default().as_bytes()).into(),
         version: if version == 0 { Version::Http10 } else { Version::Http11 },
-        headers: headers(response.headers, share)?,
+        headers: headers(response.headers, &shared, octets)?,
     })
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn parse_trailers(octets: &[u8], limits: HeadLimits) -> Result<Header
         }
         Ok(Status::Complete((_, fields))) => {
             let shared = Bytes::copy_from_slice(octets);
-            headers(fields, |part| share(&shared, octets, part))
+            headers(fields, &shared, octets)
         }
         Ok(Status::Partial) => Err(HeadError::Malformed("the trailers are not complete")),
         Err(error) => Err(explain(error, room)),
@@ -139,25 +139,35 @@ pub(crate) fn parse_trailers(octets: &[u8], limits: HeadLimits) -> Result<Header
 
 fn headers(
     fields: &[httparse::Header<'_>],
-    share: impl Fn(&[u8]) -> Bytes,
+    shared: &Bytes,
+    octets: &[u8],
 ) -> Result<Headers, HeadError> {
-    let mut headers = Headers::with_capacity(fields.len());
-    for field in fields {
-        let header = Header::new(share(field.name.as_bytes()), share(field.value))
-            .map_err(|_| HeadError::Malformed("a header field holds a byte that it may not"))?;
-        headers.push(header);
-    }
-    Ok(headers)
+    let fields = fields.iter().map(|field| {
+        let name = field.name.as_bytes();
+        match (place(octets, name), place(octets, field.value)) {
+            (Some(name), Some(value)) => Header::within(shared, name, value),
+            // The tokeniser gave something of its own.
+            _ => Header::new(name, field.value),
+        }
+        .map_err(|_| HeadError::Malformed("a header field holds a byte that it may not"))
+    });
+    fields.collect()
 }
 
 /// The part of `shared` (a copy of `octets`) that `part` is of `octets`.
 fn share(shared: &Bytes, octets: &[u8], part: &[u8]) -> Bytes {
-    let start = (part.as_ptr() as usize).wrapping_sub(octets.as_ptr() as usize);
-    match shared.get(start..start + part.len()) {
-        Some(_) => shared.slice(start..start + part.len()),
+    match place(octets, part) {
+        Some(place) => shared.slice(place),
         // The tokeniser gave something of its own, such as an empty reason.
         None => Bytes::copy_from_slice(part),
     }
+}
+
+/// Where `part` lies in `octets`, where it does.
+fn place(octets: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).wrapping_sub(octets.as_ptr() as usize);
+    let end = start.checked_add(part.len())?;
+    octets.get(start..end).map(|_| start..end)
 }
 
 /// Whether the first line is METHOD TARGET HTTP/DIGIT.DIGIT.

@@ -231,10 +231,8 @@ mod tests {
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
     fn selected(method: &str, length: u64, fields: &[(&'static str, &str)]) -> String {
-        let fields: Headers = fields
-            .iter()
-            .map(|(name, value)| Header::new(*name, value.to_string()).unwrap())
-            .collect();
+        let fields: Headers =
+            fields.iter().map(|(name, value)| Header::new(*name, value).unwrap()).collect();
         let modified = httpdate::parse_http_date(DATE).unwrap() + Duration::from_millis(300);
         let of = Representation { length, etag: Some("\"tag\""), modified: Some(modified) };
         match select(method, &fields, &of, SystemTime::now()) {

@@ -74,7 +74,7 @@ pub(super) fn field(name: &str, before: &Headers, after: &Headers) -> Option<Dif
 /// All values of a field; of cookies their names, since their values are made for the moment.
 fn value(name: &str, headers: &Headers) -> Option<String> {
     let is_cookie = name == "set-cookie";
-    let shown = |value: &bytes::Bytes| {
+    let shown = |value: &[u8]| {
         let value = String::from_utf8_lossy(value).into_owned();
         match value.split_once('=') {
             Some((name, _)) if is_cookie => name.trim().to_owned(),

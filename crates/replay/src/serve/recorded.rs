@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_content_range_is_read_or_set_aside() {
         let read = |text: &str| {
-            let field = Header::new("Content-Range", text.to_owned()).unwrap();
+            let field = Header::new("Content-Range", text).unwrap();
             content_range(&[field].into_iter().collect())
         };
         assert_eq!(read("bytes 0-99/1000"), Some(Slice { range: 0..100, total: 1000 }));

@@ -46,7 +46,7 @@ impl Message {
 
 /// Whether rules may touch a field of this name; why not.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    Header::new(name.to_owned(), "").map_err(|error| error.to_string())?;
+    Header::new(name, "").map_err(|error| error.to_string())?;
     let lower = name.to_ascii_lowercase();
     if lower == "host" {
         return Err("Host follows the URL; use map-remote to ask somebody else".to_owned());
@@ -150,11 +150,10 @@ fn set(
 ) -> Result<Option<String>, String> {
     let fields = templates.iter().map(|template| {
         let value = template.fill(values)?;
-        Header::new(name.to_owned(), value.trim().to_owned()).map_err(|error| error.to_string())
+        Header::new(name, value.trim()).map_err(|error| error.to_string())
     });
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
-    let old: Vec<_> = headers.all(name).cloned().collect();
-    if old.iter().eq(fields.iter().map(Header::value)) {
+    if headers.all(name).eq(fields.iter().map(Header::value)) {
         return Ok(None);
     }
     let was = shown(headers, name);
@@ -176,7 +175,7 @@ fn rename(headers: &mut Headers, from: &str, to: &str) {
             return field.clone();
         }
         // The name was looked at when the rule was read, and the value stood there.
-        Header::new(to.to_owned(), field.value().clone()).unwrap_or_else(|_| field.clone())
+        Header::new(to, field.value()).unwrap_or_else(|_| field.clone())
     });
     *headers = renamed.collect();
 }

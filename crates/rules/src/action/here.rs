@@ -134,7 +134,7 @@ impl AnswerRule {
         let mut headers = Headers::with_capacity(self.headers.len() + 1);
         for (name, value) in &self.headers {
             let value = value.fill(values).map_err(|problem| format!("{name}: {problem}"))?;
-            let field = consoletap_flow::Header::new(name.clone(), value.trim().to_owned());
+            let field = consoletap_flow::Header::new(name.clone(), value.trim());
             headers.push(field.map_err(|error| error.to_string())?);
         }
         match &self.body {
