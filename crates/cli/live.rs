@@ -19,7 +19,7 @@ use crate::consoles::address;
 use crate::fold::{Done, Fold};
 use crate::json::JsonQueue;
 use crate::line::Line;
-use crate::look::{Ink, Look};
+use crate::look::Ink;
 use crate::progress;
 use crate::shown::Shown;
 use crate::terminal::Printer;
@@ -86,13 +86,13 @@ pub(crate) struct LogQueue {
 }
 
 enum Message {
-    Done(Box<Done>),
+    Done(Done),
     End,
 }
 
 impl LogQueue {
     fn push(&self, done: Done) {
-        if self.sender.try_send(Message::Done(Box::new(done))).is_err() {
+        if self.sender.try_send(Message::Done(done)).is_err() {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -146,17 +146,16 @@ impl Drawing {
             if first.is_some() {
                 thread::sleep(GATHER);
             }
-            // What the terminal looks like is asked once for all of them.
-            let look = self.printer.look();
-            let mut text = String::new();
+            let mut flows = Vec::new();
             let mut ended = false;
             // What else waits goes out in the same write.
             for message in first.into_iter().chain(messages.try_iter().take(QUEUE)) {
                 match message {
-                    Message::Done(done) => text.push_str(&self.line(&done, &look)),
+                    Message::Done(done) => flows.push(done.flow),
                     Message::End => ended = true,
                 }
             }
+            let mut text = self.lines(&flows);
             text.push_str(&self.gap());
             if !text.is_empty() {
                 self.printer.say(&text);
@@ -181,13 +180,20 @@ impl Drawing {
         }
     }
 
-    fn line(&self, done: &Done, look: &Look) -> String {
-        let client = self.flows.look_at().totals().consoles().label(address(&done.flow), look);
-        if !self.shown.fits(&done.flow, &client) {
-            return String::new();
-        }
-        let flow = self.redactor.row(&done.flow);
-        Line { flow: &flow, client: &client, numbered: false }.draw(look, &self.zone)
+    fn lines(&self, flows: &[Arc<Flow>]) -> String {
+        // What the terminal looks like, and what clients are called, is asked once for all of them.
+        let look = self.printer.look();
+        let clients: Vec<_> = {
+            let fold = self.flows.look_at();
+            let consoles = fold.totals().consoles();
+            flows.iter().map(|flow| consoles.label(address(flow), &look)).collect()
+        };
+        let fitting = flows.iter().zip(&clients).filter(|(flow, it)| self.shown.fits(flow, it));
+        let lines = fitting.map(|(flow, client)| {
+            let flow = self.redactor.row(flow);
+            Line { flow: &flow, client, numbered: false }.draw(&look, &self.zone)
+        });
+        lines.collect()
     }
 
     /// Says how many lines were skipped since it was last said.

@@ -154,24 +154,32 @@ impl View<'_> {
             held: Vec::new(),
             remarks: Remarks::default(),
         };
-        // Reading is most of the work, so that the rest is done beside it.
-        let (sender, flows) = mpsc::sync_channel(4);
+        // Reading is most of the work, so that the rest is done beside it. The memory of a flow goes
+        // back to where it came from: giving it back from here, the two would wait for each other.
+        let (sender, batches) = mpsc::sync_channel(4);
+        let (give_back, taken) = mpsc::channel();
         let lost = std::thread::scope(|scope| -> io::Result<u64> {
             let reading = scope.spawn(move || {
                 let mut flows = session.flows();
                 loop {
-                    let batch: Vec<_> = flows.by_ref().take(BATCH).collect();
+                    let mut batch: Vec<_> = taken.try_recv().unwrap_or_default();
+                    batch.clear();
+                    batch.extend(flows.by_ref().take(BATCH));
                     // Nobody takes it where the reader of standard output had enough.
                     if batch.is_empty() || sender.send(batch).is_err() {
                         return flows.lost_events();
                     }
                 }
             });
-            for flow in flows.into_iter().flatten() {
-                match flow {
-                    Ok(flow) => rows.take(&flow, wanted),
-                    Err(problem) => rows.remarks.problems.push(problem.to_string()),
+            for batch in batches {
+                for flow in &batch {
+                    match flow {
+                        Ok(flow) => rows.take(flow, wanted),
+                        Err(problem) => rows.remarks.problems.push(problem.to_string()),
+                    }
                 }
+                // Behind the last one nobody takes it back.
+                let _ = give_back.send(batch);
                 let is_sorted = self.args.sort.is_some() || self.args.reverse;
                 if rows.held.len() >= MOST_HELD && !is_sorted {
                     rows.draw(out)?;
@@ -219,6 +227,25 @@ enum Form {
     Text(String),
 }
 
+impl Held {
+    /// Its line, without what was learned to be a secret since it was made.
+    fn text(self, consoles: &Consoles, redactor: Option<&Redactor>, look: &Look) -> String {
+        let client = consoles.label(self.client, look);
+        match self.form {
+            Form::Row(mut row) => {
+                if let Some(redactor) = redactor {
+                    row.redact(redactor);
+                }
+                row.draw(&client, look)
+            }
+            Form::Text(text) => {
+                let clean = redactor.map(|redactor| redactor.text(&text));
+                clean.unwrap_or(Cow::Borrowed(&text)).replace(CONSOLE, &client)
+            }
+        }
+    }
+}
+
 impl Rows<'_> {
     fn take(&mut self, flow: &Flow, wanted: &Wanted) {
         self.remarks.seen += 1;
@@ -258,24 +285,23 @@ impl Rows<'_> {
         let left = args.limit.map_or(usize::MAX, |limit| {
             limit.saturating_sub(usize::try_from(self.remarks.shown).unwrap_or(usize::MAX))
         });
-        for Held { client, form, .. } in self.held.drain(..).take(left) {
-            let text = match form {
-                Form::Row(mut row) => {
-                    if let Some(redactor) = &self.redactor {
-                        row.redact(redactor);
-                    }
-                    row.draw(&self.consoles.label(client, look), look)
-                }
-                Form::Text(text) => {
-                    let clean = self.redactor.as_ref().map(|redactor| redactor.text(&text));
-                    let text = clean.unwrap_or(Cow::Borrowed(text.as_str()));
-                    text.replace(CONSOLE, &self.consoles.label(client, look))
-                }
-            };
-            out.write_all(text.as_bytes())?;
-            self.remarks.shown += 1;
-        }
-        Ok(())
+        let mut held = std::mem::take(&mut self.held);
+        held.truncate(left);
+        self.remarks.shown += held.len() as u64;
+        // Many lines are made by two, each a half.
+        let second = held.split_off(held.len() / 2);
+        let (consoles, redactor) = (&self.consoles, self.redactor.as_ref());
+        let text = |held: Vec<Held>| {
+            let texts = held.into_iter().map(|held| held.text(consoles, redactor, look));
+            texts.collect::<String>()
+        };
+        let (first, second) = std::thread::scope(|scope| {
+            let second = scope.spawn(|| text(second));
+            (text(held), second.join())
+        });
+        out.write_all(first.as_bytes())?;
+        // It panics on no input.
+        out.write_all(second.unwrap_or_default().as_bytes())
     }
 }
 

@@ -24,7 +24,9 @@ pub(crate) struct Chosen {
     filter: Filter,
     /// When it is asked; `~since` counts from here.
     now: Timestamp,
-    /// What consoles are called comes from all flows of the session.
+    /// Whether it asks what clients are called …
+    asks_names: bool,
+    /// … which all flows of the session tell together.
     consoles: Consoles,
     /// Where kept bodies are.
     directory: PathBuf,
@@ -43,14 +45,12 @@ impl Wanted {
                 let expression = words.join(" ");
                 let filter = Filter::parse(&expression)
                     .map_err(|error| Usage::new(format!("the filter cannot be read: {error}")))?;
-                // Other filters have no use for the settings.
-                let named = match expression.contains("~client") {
-                    true => Settings::named_clients()?,
-                    false => Vec::new(),
-                };
+                let asks_names = expression.contains("~client");
+                let named = if asks_names { Settings::named_clients()? } else { Vec::new() };
                 Ok(Self::Some(Box::new(Chosen {
                     filter: filter.naming_clients(&named),
                     now: jiff::Timestamp::now().into(),
+                    asks_names,
                     consoles: Consoles::default(),
                     directory: PathBuf::new(),
                 })))
@@ -58,11 +58,13 @@ impl Wanted {
         }
     }
 
-    /// The same for the flows of this session. Where there is a filter, its flows are read once
-    /// more than the command does itself.
+    /// The same for the flows of this session. Where a filter asks for names, its flows are read
+    /// once more than the command does itself.
     pub(crate) fn of(mut self, session: &Session) -> Self {
         if let Self::Some(chosen) = &mut self {
-            session.flows().flatten().for_each(|flow| chosen.consoles.learn(&flow));
+            if chosen.asks_names {
+                session.flows().flatten().for_each(|flow| chosen.consoles.learn(&flow));
+            }
             session.directory().clone_into(&mut chosen.directory);
         }
         self
@@ -74,7 +76,7 @@ impl Wanted {
             Self::All => true,
             Self::One(id) => flow.id == *id,
             Self::Some(chosen) => {
-                let Chosen { filter, now, consoles, directory } = &**chosen;
+                let Chosen { filter, now, consoles, directory, .. } = &**chosen;
                 let called = consoles.label(address(flow), &Look::PLAIN);
                 let bodies = KeptBodies { flow, directory };
                 let subject = Subject::from(flow).as_it_stands().called(&called);
