@@ -306,12 +306,13 @@ struct Read {
 impl Read {
     fn fields(self) -> Result<Vec<Header>, InvalidHeader> {
         let octets = Bytes::from(self.octets);
+        let mut fields = Vec::with_capacity(self.ends.len());
         let mut start = 0;
-        let fields = self.ends.into_iter().map(|(name_end, value_end)| {
-            let name = std::mem::replace(&mut start, value_end)..name_end;
-            Header::within(&octets, name, name_end..value_end)
-        });
-        fields.collect()
+        for (name_end, value_end) in self.ends {
+            fields.push(Header::within(&octets, start..name_end, name_end..value_end)?);
+            start = value_end;
+        }
+        Ok(fields)
     }
 }
 
@@ -408,7 +409,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Headers, A::Error> {
-        let mut read = Read::default();
+        // Room for the head of most.
+        let mut read = Read { octets: Vec::with_capacity(512), ends: Vec::with_capacity(12) };
         while list.next_element_seed(Pair(&mut read))?.is_some() {}
         read.fields().map(|fields| Headers(Arc::new(fields))).map_err(A::Error::custom)
     }

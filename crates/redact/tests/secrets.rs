@@ -14,7 +14,7 @@ use consoletap_flow::{
 use consoletap_redact::{Key, Redacted, Redactor};
 
 fn fields(list: &[(&str, &str)]) -> Headers {
-    list.iter().map(|(name, value)| Header::new((*name), (*value)).unwrap()).collect()
+    list.iter().map(|(name, value)| Header::new(name, value).unwrap()).collect()
 }
 
 fn flow(url: &str, request: &[(&str, &str)], response: &[(&str, &str)]) -> Flow {
