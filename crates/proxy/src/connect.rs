@@ -22,6 +22,7 @@ use crate::console::Answer;
 use crate::dial::DialError;
 use crate::exchange::{self, Inlet};
 use crate::http1::{Framing, Reader, Writer, request_framing};
+use crate::http2;
 use crate::intercept::{self, Answerer};
 use crate::open_flow::{OpenFlow, now};
 use crate::origin::ForTunnel;
@@ -334,15 +335,15 @@ impl Way {
         // Who asks for what was recorded is no console with a list of its own, or refuses once more.
         let pinned = entry.filter(|_| !self.stood_in);
         let pinned = pinned.filter(|id| shared.catalog.entry(id).is_some_and(|entry| entry.pinned));
-        let unsupported = match hello.map(ClientHello::stack) {
-            Some(Stack::Rustls(_)) => None,
-            Some(Stack::Legacy(why)) => policy::without_legacy(
+        let unsupported = match hello.map(|hello| (hello, hello.stack())) {
+            Some((hello, Stack::Rustls(_))) => http2::unsupported(hello),
+            Some((_, Stack::Legacy(why))) => policy::without_legacy(
                 &shared.settings.tls,
                 &self.connection(sni.as_ref()),
                 &why,
                 self.is_ours(),
             ),
-            Some(Stack::Unsupported(why)) => Some(why),
+            Some((_, Stack::Unsupported(why))) => Some(why),
             None => Some("sent no TLS that could be read".to_owned()),
         };
         let against = Obstacles {

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use consoletap_flow::{Headers, ResponseHead, Version};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::headers;
 use crate::http1::{BodyError, BodyReader, BodyWriter, Frame, Framing, Reader, Writer};
-use crate::http2::{self, AnswerHead, BodyPart};
+use crate::http2;
 
 /// A client that closed its sending half may still want the answer (`nc`, some tools); one that
 /// went away altogether looks the same. So an answer that does not move is waited for this long.
@@ -31,12 +30,7 @@ pub(crate) enum RequestBody<'a> {
         body: BodyReader,
     },
     /// On an HTTP/2 stream.
-    Http2 {
-        /// The body.
-        incoming: hyper::body::Incoming,
-        /// Closed when the client resets the stream.
-        answer: mpsc::Sender<BodyPart>,
-    },
+    Http2(http2::RequestBody),
     /// One of which the beginning was looked at already; it comes again.
     Held {
         /// What was looked at.
@@ -48,12 +42,18 @@ pub(crate) enum RequestBody<'a> {
     },
 }
 
+impl From<http2::RequestBody> for RequestBody<'_> {
+    fn from(body: http2::RequestBody) -> Self {
+        Self::Http2(body)
+    }
+}
+
 impl RequestBody<'_> {
     /// Whether everything came, or there is nothing.
     pub(crate) fn is_done(&self) -> bool {
         match self {
             Self::Http1 { body, .. } => body.is_done(),
-            Self::Http2 { incoming, .. } => hyper::body::Body::is_end_stream(incoming),
+            Self::Http2(body) => body.is_done(),
             Self::Held { beginning, trailers, rest } => {
                 beginning.is_empty() && trailers.is_none() && rest.is_done()
             }
@@ -64,7 +64,7 @@ impl RequestBody<'_> {
     pub(crate) fn expected(&self) -> Option<u64> {
         match self {
             Self::Http1 { body, .. } => body.remaining(),
-            Self::Http2 { incoming, .. } => hyper::body::Body::size_hint(incoming).exact(),
+            Self::Http2(body) => body.expected(),
             Self::Held { beginning, rest, .. } => {
                 let rest = if rest.is_done() { Some(0) } else { rest.expected() };
                 rest.map(|rest| rest.saturating_add(beginning.len() as u64))
@@ -76,7 +76,7 @@ impl RequestBody<'_> {
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, BodyError> {
         match self {
             Self::Http1 { reader, body } => body.next(reader).await,
-            Self::Http2 { incoming, .. } => http2::next_frame(incoming).await,
+            Self::Http2(body) => Ok(body.next().await?),
             Self::Held { beginning, .. } if !beginning.is_empty() => {
                 Ok(Some(Frame::Data(std::mem::take(beginning))))
             }
@@ -95,7 +95,7 @@ impl RequestBody<'_> {
     /// client got so far.
     pub(crate) async fn gone(&mut self, moved: &AtomicU64) {
         match self {
-            Self::Http2 { answer, .. } => answer.closed().await,
+            Self::Http2(body) => body.gone().await,
             Self::Held { rest, .. } => Box::pin(rest.gone(moved)).await,
             Self::Http1 { reader, .. } => {
                 // What comes now is the next request: it can wait, and so can we.
@@ -126,7 +126,7 @@ pub(crate) enum Answer<'a> {
     /// To an HTTP/1 connection.
     Http1(Http1Answer<'a>),
     /// To an HTTP/2 stream.
-    Http2(Http2Answer),
+    Http2(http2::Answer),
 }
 
 /// An answer on an HTTP/1 connection.
@@ -139,16 +139,6 @@ pub(crate) struct Http1Answer<'a> {
     body: BodyWriter,
 }
 
-/// An answer on an HTTP/2 stream.
-pub(crate) struct Http2Answer {
-    head: Option<oneshot::Sender<AnswerHead>>,
-    /// The head of an answer without a body: it is the end, too.
-    last_head: Option<http::Response<()>>,
-    body: mpsc::Sender<BodyPart>,
-    /// The last part is held until the end is recorded.
-    held: Option<Bytes>,
-}
-
 /// The client does not take the answer any more.
 #[derive(Debug)]
 pub(crate) struct Gone;
@@ -159,13 +149,15 @@ impl From<io::Error> for Gone {
     }
 }
 
+impl From<http2::Answer> for Answer<'_> {
+    fn from(answer: http2::Answer) -> Self {
+        Self::Http2(answer)
+    }
+}
+
 impl<'a> Answer<'a> {
     pub(crate) fn http1(writer: &'a mut Writer, version: Version, keep_alive: bool) -> Self {
         Self::Http1(Http1Answer { writer, version, keep_alive, body: BodyWriter::Plain })
-    }
-
-    pub(crate) fn http2(head: oneshot::Sender<AnswerHead>, body: mpsc::Sender<BodyPart>) -> Self {
-        Self::Http2(Http2Answer { head: Some(head), last_head: None, body, held: None })
     }
 
     /// Whether the client's connection can serve another request after this.
@@ -227,14 +219,7 @@ impl<'a> Answer<'a> {
                 answer.writer.response_head(status, reason, &fields);
                 Ok(())
             }
-            Self::Http2(answer) => {
-                let head = http2::response_head(status, &fields).ok_or(Gone)?;
-                if framing == Framing::Empty {
-                    answer.last_head = Some(head);
-                    return Ok(());
-                }
-                answer.send_head(head, false)
-            }
+            Self::Http2(answer) => answer.head(status, &fields, framing == Framing::Empty),
         }
     }
 
@@ -254,11 +239,7 @@ impl<'a> Answer<'a> {
                 }
                 Ok(answer.body.data(answer.writer, &octets).await?)
             }
-            Self::Http2(answer) if last => {
-                answer.held = Some(octets);
-                Ok(())
-            }
-            Self::Http2(answer) => answer.body.send(BodyPart::Data(octets)).await.map_err(|_| Gone),
+            Self::Http2(answer) => answer.data(octets, last).await,
         }
     }
 
@@ -295,19 +276,7 @@ impl<'a> Answer<'a> {
                 answer.body.end(answer.writer, trailers);
                 Ok(answer.writer.flush().await?)
             }
-            Self::Http2(answer) => {
-                if let Some(head) = answer.last_head.take() {
-                    return answer.send_head(head, true);
-                }
-                if let Some(octets) = answer.held.take() {
-                    answer.body.send(BodyPart::Data(octets)).await.map_err(|_| Gone)?;
-                }
-                if let Some(trailers) = trailers {
-                    let part = BodyPart::Trailers(http2::header_map(trailers));
-                    answer.body.send(part).await.map_err(|_| Gone)?;
-                }
-                answer.body.send(BodyPart::End).await.map_err(|_| Gone)
-            }
+            Self::Http2(answer) => answer.end(trailers).await,
         }
     }
 
@@ -319,7 +288,7 @@ impl<'a> Answer<'a> {
                 let sent = tokio::time::timeout(LAST_WORDS, answer.writer.flush()).await;
                 sent.is_ok_and(|sent| sent.is_ok()) && answer.body != BodyWriter::UntilClose
             }
-            // Dropping the sender without an end resets the stream.
+            // Dropping it without an end resets the stream.
             Self::Http2(_) => true,
         }
     }
@@ -330,12 +299,5 @@ impl<'a> Answer<'a> {
         if let Self::Http1(answer) = self {
             answer.writer.half().reset_on_close();
         }
-    }
-}
-
-impl Http2Answer {
-    fn send_head(&mut self, response: http::Response<()>, bodiless: bool) -> Result<(), Gone> {
-        let sender = self.head.take().ok_or(Gone)?;
-        sender.send(AnswerHead { response, bodiless }).map_err(|_| Gone)
     }
 }

@@ -95,7 +95,7 @@ pub(crate) async fn run(
                 shared.tested.tell(address.to_canonical(), Outcome::Opened);
             }
             shared.tls.learned.forget(address, &opening.target.host);
-            let alpn = Alpn::offered(&hello.facts.alpn);
+            let alpn = http2::alpn(&hello);
             Box::pin(serve(opening, flow.id(), server_name, alpn, tls)).await;
             flow.close(State::Complete, None);
         }
@@ -136,7 +136,7 @@ async fn copy_names(
         return;
     }
     let client = opening.inlet.client.address.ip();
-    let alpn = Alpn::offered(&hello.facts.alpn);
+    let alpn = http2::alpn(hello);
     let key = Key::tunnelled(&opening.target, server_name, alpn, client);
     match shared.upstreams.greet(key, client, opening.spare.take(), flow).await {
         Ok(Some(names)) => interceptor.copy_names(server_name, names),
@@ -209,13 +209,14 @@ async fn accept(
             return Ok(acceptor.accept(client).await?.into());
         }
     };
-    let ready = interceptor.answer_at_once(server_name, key, hello).map_err(io::Error::other)?;
-    let config = match ready {
+    let alpn = http2::alpn(hello);
+    let ready = interceptor.answer_at_once(server_name, key, alpn, hello);
+    let config = match ready.map_err(io::Error::other)? {
         Some(config) => config,
         None => {
             let (interceptor, name) = (Arc::clone(interceptor), server_name.clone());
             let hello = hello.clone();
-            aside(move || interceptor.answer(&name, key, &hello)).await?
+            aside(move || interceptor.answer(&name, key, alpn, &hello)).await?
         }
     };
     Ok(tokio_rustls::TlsAcceptor::from(config).accept(client).await?.into())
@@ -282,16 +283,16 @@ async fn asks_for_something(tls: &mut TlsStream, idle: Duration) -> Result<bool,
 
 async fn serve(opening: Opening, flow: FlowId, server_name: Host, alpn: Alpn, tls: TlsStream) {
     let Opening { inlet, target, spare, place, .. } = opening;
-    let http2 = tls.speaks_http2();
     let spare = Arc::new(Mutex::new(spare));
     let scheme = Scheme::Https;
     let inside = Some(Inside { flow, scheme, authority: target, server_name, alpn, spare });
     let inlet = Inlet { inside, ..inlet };
-    if http2 {
-        http2::serve(inlet, tls).await;
-    } else {
-        let (read, write) = Stream::Tls(tls).into_halves();
-        client::requests(inlet, Reader::new(read), Writer::new(write), None).await;
+    match http2::Agreed::on(tls) {
+        Ok(agreed) => agreed.serve(inlet).await,
+        Err(tls) => {
+            let (read, write) = Stream::Tls(tls).into_halves();
+            client::requests(inlet, Reader::new(read), Writer::new(write), None).await;
+        }
     }
     drop(place);
 }

@@ -25,7 +25,7 @@
 //!       └─ tap.rs        every body streams through
 //! proxy.rs, shared.rs  a proxy from its parts, and what its connections share
 //! open_flow.rs   a flow that is under way; its last event is always written
-//! http1.rs, http2.rs, stream.rs  the protocols
+//! http1.rs, http2.rs, stream.rs  the protocols; HTTP/2 in a build with the feature `http2`
 //! ```
 
 mod accept;

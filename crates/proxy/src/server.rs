@@ -1,17 +1,13 @@
 //! The server's side of one exchange, in whichever HTTP it speaks: where the request goes, and
 //! where the answer comes from. The mirror image of `console.rs`.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use consoletap_flow::{Headers, ResponseHead, Url, Version};
-use tokio::sync::mpsc;
 
 use crate::http1::{
     AnswerContext, BodyError, BodyLimits, BodyReader, BodyWriter, Frame, Framing, HeadLimits,
     ReadError, Reader, Writer, parse_response, response_framing,
 };
-use crate::http2::{self, BodyPart, BodyStream, Http2Sender};
+use crate::http2;
 use crate::settings::Limits;
 
 /// Where a request's body goes.
@@ -21,7 +17,7 @@ pub(crate) enum RequestSink<'a> {
         body: BodyWriter,
         ended: bool,
     },
-    Http2(mpsc::Sender<BodyPart>),
+    Http2(http2::RequestSink),
     /// To nobody: the answer comes from here.
     Nowhere,
 }
@@ -45,13 +41,7 @@ impl RequestSink<'_> {
                 *ended = matches!(frame, Frame::Trailers(_));
                 body.frame(writer, &frame).await.map_err(|_| NotTaken)
             }
-            Self::Http2(parts) => {
-                let part = match frame {
-                    Frame::Data(octets) => BodyPart::Data(octets),
-                    Frame::Trailers(fields) => BodyPart::Trailers(http2::header_map(&fields)),
-                };
-                parts.send(part).await.map_err(|_| NotTaken)
-            }
+            Self::Http2(sink) => sink.frame(frame).await,
             Self::Nowhere => Ok(()),
         }
     }
@@ -64,7 +54,7 @@ impl RequestSink<'_> {
                 }
                 writer.flush().await.map_err(|_| NotTaken)
             }
-            Self::Http2(parts) => parts.send(BodyPart::End).await.map_err(|_| NotTaken),
+            Self::Http2(sink) => sink.end().await,
             Self::Nowhere => Ok(()),
         }
     }
@@ -73,12 +63,8 @@ impl RequestSink<'_> {
 /// Where heads of answers come from.
 pub(crate) enum AnswerSource<'a> {
     Http1(&'a mut Reader),
-    Http2(ResponseFuture),
+    Http2(http2::Pending),
 }
-
-type ResponseFuture = Pin<
-    Box<dyn Future<Output = Result<http::Response<hyper::body::Incoming>, hyper::Error>> + Send>,
->;
 
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
@@ -103,23 +89,20 @@ pub(crate) struct ServerAnswer<'a> {
 /// The body of an answer, as it comes from the server.
 pub(crate) enum ServerBody<'a> {
     Http1 { reader: &'a mut Reader, body: BodyReader },
-    Http2(Box<hyper::body::Incoming>),
+    Http2(Box<http2::Body>),
 }
 
 impl<'a> AnswerSource<'a> {
     /// Sends a request on an HTTP/2 connection; its body goes into the sink.
     pub(crate) fn http2(
-        sender: &Http2Sender,
+        sender: &http2::Sender,
         method: &str,
         url: &Url,
         fields: &Headers,
         bodiless: bool,
     ) -> Option<(Self, RequestSink<'static>)> {
-        let (parts, body) = http2::body_channel();
-        let body = if bodiless { BodyStream::empty() } else { body };
-        let request = http2::request(method, url, fields, body)?;
-        let response = Box::pin(sender.clone().send(request));
-        Some((Self::Http2(response), RequestSink::Http2(parts)))
+        let (pending, sink) = sender.ask(method, url, fields, bodiless)?;
+        Some((Self::Http2(pending), RequestSink::Http2(sink)))
     }
 
     /// The next head: an interim one (which has no body), or the final one. Safe to cancel.
@@ -139,9 +122,9 @@ impl<'a> AnswerSource<'a> {
                     }),
                 }
             }
-            Self::Http2(response) => match response.await {
+            Self::Http2(pending) => match pending.head().await {
                 Ok(response) => Ok(Incoming::Http2(response)),
-                Err(error) => Err(NoAnswer::Failed(http2_cause(&error))),
+                Err(error) => Err(NoAnswer::Failed(error.cause())),
             },
         }
     }
@@ -162,14 +145,7 @@ impl<'a> AnswerSource<'a> {
                 Ok(ServerAnswer { head, framing, body: ServerBody::Http1 { reader, body } })
             }
             (_, Incoming::Http2(response)) => {
-                let (parts, body) = response.into_parts();
-                let head = http2::answer_head(&parts);
-                let length = hyper::body::Body::size_hint(&body).exact();
-                let framing = match length {
-                    _ if to_head || hyper::body::Body::is_end_stream(&body) => Framing::Empty,
-                    Some(length) => Framing::Length(length),
-                    None => Framing::Chunked,
-                };
+                let (head, framing, body) = response.into_parts(to_head);
                 Ok(ServerAnswer { head, framing, body: ServerBody::Http2(Box::new(body)) })
             }
             (Self::Http2(_), Incoming::Http1(_)) => {
@@ -182,14 +158,14 @@ impl<'a> AnswerSource<'a> {
 /// A head as it came.
 pub(crate) enum Incoming {
     Http1(ResponseHead),
-    Http2(http::Response<hyper::body::Incoming>),
+    Http2(http2::Response),
 }
 
 impl Incoming {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Http1(head) => head.status,
-            Self::Http2(response) => response.status().as_u16(),
+            Self::Http2(response) => response.status(),
         }
     }
 
@@ -197,7 +173,7 @@ impl Incoming {
     pub(crate) fn into_head(self) -> ResponseHead {
         match self {
             Self::Http1(head) => head,
-            Self::Http2(response) => http2::answer_head(&response.into_parts().0),
+            Self::Http2(response) => response.into_head(),
         }
     }
 }
@@ -207,7 +183,7 @@ impl ServerBody<'_> {
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, BodyError> {
         match self {
             Self::Http1 { reader, body } => body.next(reader).await,
-            Self::Http2(incoming) => http2::next_frame(incoming).await,
+            Self::Http2(body) => Ok(body.next().await?),
         }
     }
 
@@ -215,7 +191,7 @@ impl ServerBody<'_> {
     pub(crate) fn is_done(&self) -> bool {
         match self {
             Self::Http1 { body, .. } => body.is_done(),
-            Self::Http2(incoming) => hyper::body::Body::is_end_stream(&**incoming),
+            Self::Http2(body) => body.is_done(),
         }
     }
 
@@ -223,7 +199,7 @@ impl ServerBody<'_> {
     pub(crate) fn expected(&self) -> Option<u64> {
         match self {
             Self::Http1 { body, .. } => body.remaining(),
-            Self::Http2(incoming) => hyper::body::Body::size_hint(&**incoming).exact(),
+            Self::Http2(body) => body.expected(),
         }
     }
 }
@@ -237,10 +213,4 @@ pub(crate) fn is_reusable(head: &ResponseHead, framing: Framing) -> bool {
         && framing != Framing::Close
         && head.version != Version::Http2
         && crate::headers::keeps_alive(head.version, &head.headers)
-}
-
-/// hyper's words are for programmers; the cause behind them often says more.
-fn http2_cause(error: &hyper::Error) -> String {
-    use std::error::Error as _;
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -33,14 +33,6 @@ pub(crate) enum TlsStream {
 }
 
 impl TlsStream {
-    /// Whether both sides agreed on HTTP/2. Nobody who needs the old stack speaks it.
-    pub(crate) fn speaks_http2(&self) -> bool {
-        match self {
-            Self::Rustls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
-            Self::Legacy(_) => false,
-        }
-    }
-
     /// What was agreed on.
     pub(crate) fn negotiated(&self) -> ServerHelloFacts {
         match self {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::dial::{DialError, Dialer, micros};
 use crate::http1::{Reader, Writer};
-use crate::http2::Http2Sender;
+use crate::http2;
 use crate::open_flow::OpenFlow;
 use crate::stream::{Prefixed, Stream, TlsStream};
 
@@ -77,7 +77,7 @@ pub(crate) struct Http1Connection {
 /// A connection, by what it speaks.
 pub(crate) enum Upstream {
     Http1(Box<Http1Connection>),
-    Http2(Http2Sender, Option<SocketAddr>),
+    Http2(http2::Sender, Option<SocketAddr>),
 }
 
 /// All connections to servers.
@@ -101,7 +101,7 @@ struct Idle {
 
 /// A connection that many streams share.
 struct Http2Connection {
-    sender: Http2Sender,
+    sender: http2::Sender,
     server: Option<SocketAddr>,
     idle_since: Instant,
 }
@@ -240,18 +240,19 @@ impl Upstreams {
         tls: TlsStream,
         server: Option<SocketAddr>,
     ) -> Result<Upstream, DialError> {
-        if tls.speaks_http2() {
-            let sender = Http2Sender::connect(tls).await.map_err(|error| {
-                DialError::Tls(format!("HTTP/2 with {} failed: {error}", key.server_name))
-            })?;
-            let mut idle = self.idle();
-            if idle.http2.len() < IDLE_ALL {
-                let (sender, idle_since) = (sender.clone(), Instant::now());
-                idle.http2.insert(key.clone(), Http2Connection { sender, server, idle_since });
-            }
-            return Ok(Upstream::Http2(sender, server));
+        let agreed = match http2::Agreed::on(tls) {
+            Ok(agreed) => agreed,
+            Err(tls) => return Ok(http1(Stream::Tls(tls), server)),
+        };
+        let sender = agreed.connect().await.map_err(|error| {
+            DialError::Tls(format!("HTTP/2 with {} failed: {error}", key.server_name))
+        })?;
+        let mut idle = self.idle();
+        if idle.http2.len() < IDLE_ALL {
+            let (sender, idle_since) = (sender.clone(), Instant::now());
+            idle.http2.insert(key.clone(), Http2Connection { sender, server, idle_since });
         }
-        Ok(http1(Stream::Tls(tls), server))
+        Ok(Upstream::Http2(sender, server))
     }
 
     /// The right to open a connection that may come to speak HTTP/2; `None` where it may not, and

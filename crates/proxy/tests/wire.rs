@@ -10,8 +10,10 @@ mod wire {
     mod connect;
     mod hellos;
     mod http;
+    #[cfg(not(feature = "http2"))]
+    mod http1_alone;
+    #[cfg(feature = "http2")]
     mod http2;
-    mod http2_abuse;
     mod intercept;
     #[cfg(feature = "legacy-tls")]
     mod legacy;

@@ -42,7 +42,7 @@ impl Alpn {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Nothing, Self::Http1, Self::Http2, Self::Http2AndHttp1];
 
-    /// Of what a client offers, what can be spoken here.
+    /// What a client offers, of what HTTP is.
     #[must_use]
     pub fn offered(protocols: &[String]) -> Self {
         let offers = |wanted: &str| protocols.iter().any(|protocol| protocol == wanted);
@@ -58,6 +58,12 @@ impl Alpn {
     #[must_use]
     pub fn has_http2(self) -> bool {
         matches!(self, Self::Http2 | Self::Http2AndHttp1)
+    }
+
+    /// The same for who does not speak HTTP/2; who offered that alone is offered what it refuses.
+    #[must_use]
+    pub fn without_http2(self) -> Self {
+        if self.has_http2() { Self::Http1 } else { self }
     }
 
     #[cfg(feature = "legacy-tls")]
@@ -169,7 +175,7 @@ impl Interceptor {
         self.legacy.forget(host);
     }
 
-    /// The configuration that answers this hello for `name`. Where there was none yet a certificate is
+    /// The configuration that answers this hello for `name`, with `alpn` of what it offers. Where there was none yet a certificate is
     /// made, and where RSA signs it that takes longer than a task may hold its thread: see
     /// [`answer_at_once`](Self::answer_at_once).
     ///
@@ -179,9 +185,10 @@ impl Interceptor {
         &self,
         name: &Host,
         key: LeafKey,
+        alpn: Alpn,
         hello: &ClientHello,
     ) -> Result<Arc<ServerConfig>, TlsError> {
-        let config = self.server_config(name, key, Alpn::offered(&hello.facts.alpn))?;
+        let config = self.server_config(name, key, alpn)?;
         Ok(in_its_order(config, hello))
     }
 
@@ -193,12 +200,12 @@ impl Interceptor {
         &self,
         name: &Host,
         key: LeafKey,
+        alpn: Alpn,
         hello: &ClientHello,
     ) -> Result<Option<Arc<ServerConfig>>, TlsError> {
         if key == LeafKey::Ecdsa && !self.authority.signs_leaves_with_rsa() {
-            return self.answer(name, key, hello).map(Some);
+            return self.answer(name, key, alpn, hello).map(Some);
         }
-        let alpn = Alpn::offered(&hello.facts.alpn);
         let ready = self.ready.get(&Wanted { host: name.clone(), key, alpn });
         let ready = ready.filter(|ready| ready.made.elapsed() < FRESH);
         Ok(ready.map(|ready| in_its_order(ready.config, hello)))

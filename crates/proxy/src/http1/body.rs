@@ -8,6 +8,7 @@ use consoletap_flow::Headers;
 use super::framing::Framing;
 use super::head::{HeadError, HeadLimits, parse_trailers};
 use super::reader::Reader;
+use crate::http2;
 use crate::settings::Limits;
 
 /// A part of a body.
@@ -35,8 +36,8 @@ pub(crate) enum BodyError {
     #[error("the trailers are broken: {0}")]
     Trailers(#[from] HeadError),
     /// HTTP/2 says so.
-    #[error("{0}")]
-    Http2(hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] http2::Error),
     /// Nothing came for too long.
     #[error("nothing came for {0} seconds")]
     Idle(u64),

@@ -1,5 +1,9 @@
 //! HTTP/2 in opened tunnels: what passes, what ends it, and what is recorded.
 
+mod abuse;
+mod peers;
+mod rules;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,8 +14,9 @@ use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc};
 
+use self::peers::{http2, push, whole};
 use super::harness::LIMIT;
-use super::tls_peers::{self, TlsOrigin, http2, offering, push, whole};
+use super::tls_peers::{self, TlsOrigin, offering};
 
 fn ask(path: &str) -> Request<()> {
     Request::get(format!("https://h.test{path}")).body(()).unwrap()
@@ -462,35 +467,48 @@ async fn an_idle_client_is_told_to_go() {
 }
 
 #[tokio::test]
-async fn a_rule_changes_an_answer_over_http2() {
-    const HOST: &str = "fus01.ps4.update.playstation.net";
-    const LIST: &str = include_str!("../../../documents/samples/ps4-updatelist.xml");
-    let origin = TlsOrigin::start(HOST, &["h2"], |tls| async move {
-        let mut connection = h2::server::handshake(tls).await.unwrap();
-        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
-        let head = Response::builder().header("content-length", LIST.len()).body(()).unwrap();
-        let mut stream = respond.send_response(head, false).unwrap();
-        stream.send_data(LIST.into(), true).unwrap();
-        while connection.accept().await.is_some() {}
+async fn an_http2_connection_that_nobody_uses_is_closed() {
+    let (ended, mut end) = mpsc::unbounded_channel();
+    let origin = TlsOrigin::start("h.test", &["h2"], move |tls| {
+        let ended = ended.clone();
+        async move {
+            let mut connection = h2::server::handshake(tls).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                respond.send_response(Response::new(()), true).unwrap();
+            }
+            let _ = ended.send(());
+        }
     })
     .await;
     let proxy = origin
         .proxy_with(|wanted| {
-            wanted.rules = vec!["firmware-guard".to_owned()];
-            wanted.settings.redirects = vec![format!("*={}", origin.address).parse().unwrap()];
+            wanted.settings.deadlines.idle_upstream = Duration::from_millis(20);
         })
         .await;
-    let config = offering(&proxy, &["h2"]);
-    let tls = tls_peers::tls(&proxy, &format!("{HOST}:443"), HOST, config).await.unwrap();
-    let (mut client, connection) = h2::client::handshake::<_>(tls).await.unwrap();
-    tokio::spawn(connection);
-    let uri = format!("https://{HOST}/update/ps4/list/us/ps4-updatelist.xml");
-    let answer = client.send_request(Request::get(uri).body(()).unwrap(), true).unwrap().0;
-    let answer = answer.await.unwrap();
-    let length = answer.headers()["content-length"].to_str().unwrap().to_owned();
-    let (octets, _) = whole(answer.into_body()).await.unwrap();
-    assert_ne!(octets, LIST.as_bytes());
-    assert_eq!(length, octets.len().to_string());
-    drop(client);
-    assert_eq!(proxy.flows().await[1].rules.len(), 1);
+    let mut client = http2(&proxy).await;
+    client.send_request(ask("/"), true).unwrap().0.await.unwrap();
+    tokio::time::timeout(LIMIT, end.recv()).await.expect("it is closed");
+}
+
+#[tokio::test]
+async fn an_http2_connection_in_use_is_not_idle() {
+    let origin = TlsOrigin::http2(|_, mut respond| async move {
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            stream.send_data(Bytes::from_static(b"x"), false).unwrap();
+        }
+        stream.send_data(Bytes::new(), true).unwrap();
+    })
+    .await;
+    let proxy = origin
+        .proxy_with(|wanted| {
+            wanted.settings.deadlines.idle_upstream = Duration::from_millis(20);
+            wanted.settings.deadlines.idle_client = Duration::from_millis(20);
+        })
+        .await;
+    let mut client = http2(&proxy).await;
+    let answer = client.send_request(ask("/"), true).unwrap().0.await.unwrap();
+    assert_eq!(whole(answer.into_body()).await.unwrap().0, b"xxxxxxxx");
+    assert_eq!(origin.handshakes.lock().unwrap().len(), 1);
 }

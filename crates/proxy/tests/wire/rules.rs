@@ -78,7 +78,7 @@ async fn ruled_with(origin: SocketAddr, rules: &str, change: impl FnOnce(&mut Se
 }
 
 /// A rule for everything.
-fn rule(action: &str) -> String {
+pub(crate) fn rule(action: &str) -> String {
     format!("[[rule]]\nname = \"r\"\nwhen = \"~all\"\n{action}\n")
 }
 

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use bytes::Bytes;
 use consoletap_flow::Host;
 use consoletap_proxy::{Settings, TlsPolicy};
 use consoletap_tls::{Alpn, Authority, Interceptor, LeafKey, TrustSettings};
@@ -101,30 +100,6 @@ impl TlsOrigin {
         Self { address, connections, handshakes, accepting }
     }
 
-    /// A server that speaks HTTP/2 and answers each stream with `answer`.
-    pub(crate) async fn http2<F>(
-        answer: impl Fn(http::Request<h2::RecvStream>, h2::server::SendResponse<Bytes>) -> F
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let answer = Arc::new(answer);
-        Self::start("h.test", &["h2"], move |tls| {
-            let answer = Arc::clone(&answer);
-            async move {
-                let Ok(mut connection) = h2::server::handshake(tls).await else { return };
-                while let Some(Ok((request, respond))) = connection.accept().await {
-                    let answer = Arc::clone(&answer);
-                    tokio::spawn(async move { answer(request, respond).await });
-                }
-            }
-        })
-        .await
-    }
-
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -198,45 +173,4 @@ pub(crate) async fn tls(
 /// A client in a tunnel to `h.test` that speaks HTTP/1.1.
 pub(crate) async fn http1(proxy: &Tested) -> ClientTls {
     tls(proxy, "h.test:443", "h.test", offering(proxy, &["http/1.1"])).await.unwrap()
-}
-
-/// A client in a tunnel to `h.test` that speaks HTTP/2.
-pub(crate) async fn http2(proxy: &Tested) -> h2::client::SendRequest<Bytes> {
-    let config = offering(proxy, &["h2", "http/1.1"]);
-    let tls = tls(proxy, "h.test:443", "h.test", config).await.unwrap();
-    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let (sender, connection) = h2::client::handshake(tls).await.unwrap();
-    tokio::spawn(connection);
-    sender.ready().await.unwrap()
-}
-
-/// All of a body, taken as it comes, and its trailers.
-pub(crate) async fn whole(
-    mut body: h2::RecvStream,
-) -> Result<(Vec<u8>, Option<http::HeaderMap>), h2::Error> {
-    let mut octets = Vec::new();
-    while let Some(part) = tokio::time::timeout(LIMIT, body.data()).await.expect("octets come") {
-        let part = part?;
-        body.flow_control().release_capacity(part.len())?;
-        octets.extend_from_slice(&part);
-    }
-    Ok((octets, body.trailers().await?))
-}
-
-/// Sends octets as the windows allow.
-pub(crate) async fn push(
-    stream: &mut h2::SendStream<Bytes>,
-    octets: &Bytes,
-) -> Result<(), h2::Error> {
-    let mut octets = octets.clone();
-    while !octets.is_empty() {
-        stream.reserve_capacity(octets.len().min(64 << 10));
-        let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
-        let Some(capacity) = capacity.transpose()? else {
-            return Err(h2::Reason::STREAM_CLOSED.into());
-        };
-        let part = octets.split_to(capacity.min(octets.len()));
-        stream.send_data(part, false)?;
-    }
-    Ok(())
 }

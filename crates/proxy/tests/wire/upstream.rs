@@ -3,16 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use consoletap_flow::State;
-use http::{Request, Response};
 use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::harness::{LIMIT, Tested};
-use super::tls_peers::{self, ServerTls, TlsOrigin, before, http2};
+use super::tls_peers::{self, ServerTls, TlsOrigin, before};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -59,55 +57,6 @@ async fn a_connection_that_nobody_uses_is_closed() {
     client.until("ok").await;
     let closed = tokio::time::timeout(LIMIT, server.read_u8()).await.expect("it is closed");
     assert!(closed.is_err());
-}
-
-#[tokio::test]
-async fn an_http2_connection_that_nobody_uses_is_closed() {
-    let (ended, mut end) = mpsc::unbounded_channel();
-    let origin = TlsOrigin::start("h.test", &["h2"], move |tls| {
-        let ended = ended.clone();
-        async move {
-            let mut connection = h2::server::handshake(tls).await.unwrap();
-            while let Some(Ok((_, mut respond))) = connection.accept().await {
-                respond.send_response(Response::new(()), true).unwrap();
-            }
-            let _ = ended.send(());
-        }
-    })
-    .await;
-    let proxy = origin
-        .proxy_with(|wanted| {
-            wanted.settings.deadlines.idle_upstream = Duration::from_millis(20);
-        })
-        .await;
-    let mut client = http2(&proxy).await;
-    let request = Request::get("https://h.test/").body(()).unwrap();
-    client.send_request(request, true).unwrap().0.await.unwrap();
-    tokio::time::timeout(LIMIT, end.recv()).await.expect("it is closed");
-}
-
-#[tokio::test]
-async fn an_http2_connection_in_use_is_not_idle() {
-    let origin = TlsOrigin::http2(|_, mut respond| async move {
-        let mut stream = respond.send_response(Response::new(()), false).unwrap();
-        for _ in 0..8 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            stream.send_data(Bytes::from_static(b"x"), false).unwrap();
-        }
-        stream.send_data(Bytes::new(), true).unwrap();
-    })
-    .await;
-    let proxy = origin
-        .proxy_with(|wanted| {
-            wanted.settings.deadlines.idle_upstream = Duration::from_millis(20);
-            wanted.settings.deadlines.idle_client = Duration::from_millis(20);
-        })
-        .await;
-    let mut client = http2(&proxy).await;
-    let request = Request::get("https://h.test/").body(()).unwrap();
-    let answer = client.send_request(request, true).unwrap().0.await.unwrap();
-    assert_eq!(tls_peers::whole(answer.into_body()).await.unwrap().0, b"xxxxxxxx");
-    assert_eq!(origin.handshakes.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

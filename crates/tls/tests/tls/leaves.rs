@@ -219,7 +219,7 @@ fn a_suite_is_chosen_that_costs_little_on_both_sides() {
         let mut octets = Vec::new();
         client.write_tls(&mut octets).unwrap();
         let Peek::Hello(hello) = peek(&octets) else { panic!("a hello") };
-        let config = interceptor.answer(&host, LeafKey::Ecdsa, &hello).unwrap();
+        let config = interceptor.answer(&host, LeafKey::Ecdsa, Alpn::Nothing, &hello).unwrap();
         let mut server = rustls::ServerConnection::new(config).unwrap();
         server.read_tls(&mut &octets[..]).unwrap();
         server.process_new_packets().unwrap();

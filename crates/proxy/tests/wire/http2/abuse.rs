@@ -6,8 +6,9 @@ use consoletap_flow::{Kind, State};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::harness::{LIMIT, Tested};
-use super::tls_peers::{ClientTls, TlsOrigin, http2, offering, tls};
+use super::peers::{http2, whole};
+use crate::wire::harness::{LIMIT, Tested};
+use crate::wire::tls_peers::{ClientTls, TlsOrigin, offering, tls};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -118,7 +119,7 @@ async fn what_concerns_http1_connections_is_refused() {
 #[tokio::test]
 async fn lengths_that_are_not_true_are_resets() {
     let origin = TlsOrigin::http2(|request, mut respond| async move {
-        let _ = super::tls_peers::whole(request.into_body()).await;
+        let _ = whole(request.into_body()).await;
         let _ = respond.send_response(Response::new(()), true);
     })
     .await;
