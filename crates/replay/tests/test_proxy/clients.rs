@@ -60,7 +60,7 @@ async fn reqwest() {
         .unwrap();
     for (url, expected) in EXPECTED {
         let answer = client.get(url).send().await.unwrap();
-        let version = if url.starts_with("https") {
+        let version = if url.starts_with("https") && cfg!(feature = "http2") {
             reqwest::Version::HTTP_2
         } else {
             reqwest::Version::HTTP_11
