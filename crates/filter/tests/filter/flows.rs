@@ -183,7 +183,7 @@ fn sample(name: &str, table: &Table, now: Timestamp) -> Sample {
 fn headers(lines: Option<&Value>) -> Headers {
     let fields = lines.into_iter().flat_map(strings).map(|line| {
         let (name, value) = line.split_once(": ").unwrap();
-        Header::new(name.to_owned(), value.to_owned()).unwrap()
+        Header::new(name, value).unwrap()
     });
     fields.collect()
 }
