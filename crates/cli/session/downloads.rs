@@ -94,7 +94,8 @@ fn mask(session: &Session, catalog: Arc<Catalog>, downloads: &mut [Download]) ->
     let mut masked = 0;
     for flow in session.flows().flatten() {
         let Some(download) = by_flow.remove(&flow.id) else { continue };
-        let Some(Target::Url(shown)) = redactor.row(&flow).target else { continue };
+        let row = redactor.row(&flow);
+        let Some(Target::Url(shown)) = &row.target else { continue };
         let mut shown = shown.to_string();
         if !download.url.contains('?') {
             shown.truncate(shown.find('?').unwrap_or(shown.len()));

@@ -260,7 +260,7 @@ impl Rows<'_> {
             return;
         }
         let told = self.by_name.as_ref().map(|redactor| redactor.row(flow));
-        let told = told.as_ref().unwrap_or(flow);
+        let told = told.as_deref().unwrap_or(flow);
         let form = if args.json {
             Form::Text(json::line(told))
         } else if args.columns.is_empty() {

@@ -91,6 +91,9 @@ impl Known {
 
     /// What stands for exactly this label of a host.
     pub(crate) fn label(&self, label: &str) -> Option<&str> {
+        if self.in_lower_case.is_empty() {
+            return None;
+        }
         self.in_lower_case.get(label.to_ascii_lowercase().as_bytes()).map(String::as_str)
     }
 

@@ -1,11 +1,11 @@
 //! Learning: the secrets of a session are met by their names, to be found by their values later.
 
 use std::collections::HashSet;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
 use foldhash::quality::RandomState;
 
-use consoletap_flow::{BodySide, Flow, Header, Target};
+use consoletap_flow::{BodySide, Flow, Target};
 
 use crate::Redactor;
 use crate::known::Weight;
@@ -51,24 +51,26 @@ impl Redactor {
     }
 
     /// Looks at everything of a flow that may tell a secret.
-    fn look_through(&self, flow: &Flow, seen: &mut SeenFields, found: Found<'_>) {
+    fn look_through(&self, flow: &Flow, seen: &mut Seen, found: Found<'_>) {
         let scan = &mut self.scan(flow, found);
+        // What is secret in a text depends on the flow's row.
+        let row = &flow.classification.entry;
+        let details = &flow.classification.details.fields;
         let path = flow.target.as_ref().and_then(Target::path).unwrap_or_default();
-        self.url(scan, flow, path);
-        // As a rule it ends with that path.
         let target = flow.request.as_ref().map(|head| &*head.target);
-        if let Some(target) = target.filter(|target| path.is_empty() || !target.ends_with(path)) {
-            self.url(scan, flow, target);
+        if seen.is_new((row, details, path, target)) {
+            self.url(scan, flow, path);
+            // As a rule it ends with that path.
+            let other = target.filter(|target| path.is_empty() || !target.ends_with(path));
+            other.into_iter().for_each(|target| _ = self.url(scan, flow, target));
+            self.classification(scan, &flow.classification);
         }
         let request = flow.request.as_ref().map(|head| &head.headers);
         let answers = flow.interim.iter().chain(&flow.response).map(|head| &head.headers);
         for field in request.into_iter().chain(answers).flatten() {
-            if seen.is_new(flow, field) {
+            if seen.is_new((row, field.name(), field.value())) {
                 self.header(scan, field);
             }
-        }
-        if !flow.classification.details.fields.is_empty() {
-            self.classification(scan, &flow.classification);
         }
         flow.rules.iter().for_each(|hit| _ = self.rule(scan, hit));
         flow.notes.iter().for_each(|note| _ = self.words(scan, note));
@@ -77,25 +79,24 @@ impl Redactor {
     }
 }
 
-/// So many fields are remembered; then it begins again.
-const MOST_FIELDS: usize = 1 << 16;
+/// So many are remembered; then it begins again.
+const MOST_SEEN: usize = 1 << 16;
 
-/// Header fields that were looked at: most of a session are sent over and over, and tell nothing
-/// the second time.
+/// Header fields and URLs that were looked at: most of a session are sent over and over, and tell
+/// nothing the second time.
 #[derive(Debug, Default)]
-pub(crate) struct SeenFields {
-    hashes: HashSet<u64>,
+pub(crate) struct Seen {
+    hashes: HashSet<u64, RandomState>,
     hasher: RandomState,
 }
 
-impl SeenFields {
-    /// Whether this one was not seen before. What is secret in it depends on the flow's row.
-    fn is_new(&mut self, flow: &Flow, field: &Header) -> bool {
-        if self.hashes.len() >= MOST_FIELDS {
+impl Seen {
+    /// Whether this was not seen before.
+    fn is_new(&mut self, what: impl Hash) -> bool {
+        if self.hashes.len() >= MOST_SEEN {
             self.hashes.clear();
         }
-        // Nobody can choose two fields of one hash: its seed is this process's own.
-        let row = &flow.classification.entry;
-        self.hashes.insert(self.hasher.hash_one((row, field.name(), field.value())))
+        // Nobody can choose two of one hash: its seed is this process's own.
+        self.hashes.insert(self.hasher.hash_one(what))
     }
 }

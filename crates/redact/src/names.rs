@@ -127,9 +127,9 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// Whether this is the name of a secret, however it is written (`%73id`, `SID`, `Console-Id`).
     pub(crate) fn is_secret(&self, place: Place, name: &str) -> bool {
-        let decoded = percent_decode(name);
-        let name = String::from_utf8_lossy(&decoded);
-        let name = name.trim().trim_end_matches("[]");
+        let decoded = name.contains(['%', '+']).then(|| percent_decode(name));
+        let decoded = decoded.as_ref().map(|name| String::from_utf8_lossy(name));
+        let name = decoded.as_deref().unwrap_or(name).trim().trim_end_matches("[]");
         if self.row.is_some_and(|row| names_of(row).any(|secret| secret.eq_ignore_ascii_case(name)))
         {
             return true;

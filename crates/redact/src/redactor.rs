@@ -12,7 +12,7 @@ use consoletap_flow::{
 };
 
 use crate::known::{Known, Weight};
-use crate::learn::SeenFields;
+use crate::learn::Seen;
 use crate::names::{Names, Place};
 use crate::octets::Octets;
 use crate::scan::{Scan, and_then};
@@ -25,7 +25,7 @@ pub struct Redactor {
     catalog: Arc<Catalog>,
     pub(crate) stand_in: StandIn,
     pub(crate) known: Known,
-    pub(crate) seen: SeenFields,
+    pub(crate) seen: Seen,
 }
 
 pub(crate) type Found<'f> = &'f mut dyn FnMut(&[u8], Weight);
@@ -44,7 +44,7 @@ impl Redactor {
     }
 
     fn of(catalog: Arc<Catalog>, stand_in: StandIn) -> Self {
-        Self { catalog, stand_in, known: Known::default(), seen: SeenFields::default() }
+        Self { catalog, stand_in, known: Known::default(), seen: Seen::default() }
     }
 
     /// How many secrets it knows.
@@ -59,12 +59,16 @@ impl Redactor {
         self.rewrite(flow, &mut |_, _| {})
     }
 
-    /// What a row shows of the flow, without its secrets: heads are left out but for method, status
-    /// and the type of the answer.
+    /// What a row shows of the flow, without its secrets. Of its heads that is the method, the status
+    /// and the type of the answer: the rest may hold secrets still, or be left out. Most flows have
+    /// nothing to hide there, and are given back as they are.
     #[must_use]
-    pub fn row(&self, flow: &Flow) -> Flow {
+    pub fn row<'f>(&self, flow: &'f Flow) -> Cow<'f, Flow> {
         let mut found = |_: &[u8], _: Weight| {};
         let scan = &mut self.scan(flow, &mut found);
+        if self.is_plain(scan, flow) {
+            return Cow::Borrowed(flow);
+        }
         let request = flow.request.as_ref().map(|head| RequestHead {
             method: head.method.clone(),
             target: Text::default(),
@@ -75,7 +79,7 @@ impl Redactor {
             headers: head.headers.iter().filter(|f| f.is("content-type")).cloned().collect(),
             ..head.clone()
         });
-        Flow { request, response, interim: Vec::new(), ..self.facts(scan, flow) }
+        Cow::Owned(Flow { request, response, interim: Vec::new(), ..self.facts(scan, flow) })
     }
 
     /// Text without what was learned.
@@ -183,6 +187,29 @@ impl Redactor {
         }
     }
 
+    /// Whether the flow without its heads has nothing to hide.
+    fn is_plain(&self, scan: &mut Scan<'_>, flow: &Flow) -> bool {
+        let Flow { client, target, classification, hello, rules, notes, finished, .. } = flow;
+        let is_plain = |text: Cow<'_, str>| matches!(text, Cow::Borrowed(_));
+        let authority = target.as_ref().map(Target::authority);
+        let path = target.as_ref().and_then(Target::path).unwrap_or_default();
+        let end = finished.as_deref();
+        hello.is_none()
+            && rules.is_empty()
+            && notes.is_empty()
+            && classification.details.fields.iter().all(|(name, value)| {
+                !scan.names.is_secret(Place::Pair, name) && is_plain(self.without_known(value))
+            })
+            && end.is_none_or(|end| end.failure.is_none())
+            && end.and_then(|end| end.server).is_none_or(|server| self.server(server) == server)
+            && self.client(*client) == *client
+            && authority.is_none_or(|to| match &to.host {
+                Host::Name(name) => is_plain(self.name(name)),
+                host => host.ip().is_none_or(|ip| self.local(ip) == ip),
+            })
+            && is_plain(and_then(scan.url(path), |text| self.without_known(text)))
+    }
+
     /// The flow without its heads.
     fn facts(&self, scan: &mut Scan<'_>, flow: &Flow) -> Flow {
         Flow {
@@ -240,9 +267,12 @@ impl Redactor {
 
     /// The name of a host. A label of it that is a secret goes; a part of a label stays, since
     /// `playstation` is the password of more than one person.
-    fn name(&self, name: &str) -> String {
-        let label = |label: &str| self.known.label(label).unwrap_or(label).to_owned();
-        name.split('.').map(label).collect::<Vec<_>>().join(".")
+    fn name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if name.split('.').all(|label| self.known.label(label).is_none()) {
+            return Cow::Borrowed(name);
+        }
+        let label = |label| self.known.label(label).unwrap_or(label);
+        Cow::Owned(name.split('.').map(label).collect::<Vec<_>>().join("."))
     }
 
     pub(crate) fn url<'t>(&self, scan: &mut Scan<'_>, flow: &Flow, text: &'t str) -> Cow<'t, str> {
@@ -331,7 +361,7 @@ impl Redactor {
     fn hello(&self, hello: &ClientHelloFacts) -> ClientHelloFacts {
         let words = |text: &String| self.without_known(text).into_owned();
         ClientHelloFacts {
-            sni: hello.sni.as_deref().map(|name| self.name(name)),
+            sni: hello.sni.as_deref().map(|name| self.name(name).into_owned()),
             alpn: hello.alpn.iter().map(words).collect(),
             ..hello.clone()
         }
