@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::catalog::CatalogCommand;
 use crate::explain::ExplainArgs;
-use crate::line::legend;
+use crate::mark::legend;
 use crate::quantity::{Size, Span, Store, SyncTime};
 use crate::replay;
 use crate::rules;

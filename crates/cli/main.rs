@@ -17,6 +17,7 @@ mod json;
 mod line;
 mod live;
 mod look;
+mod mark;
 mod progress;
 mod quantity;
 mod recording;

@@ -16,6 +16,7 @@ mod glob;
 mod head;
 mod headers;
 mod id;
+mod platform;
 mod record;
 mod summary;
 mod target;
@@ -24,9 +25,7 @@ mod time;
 mod tls;
 
 pub use body::{BodySummary, Digest, DigestAlgorithm, InvalidDigest, Kept};
-pub use classification::{
-    Category, Classification, Details, EntryId, Environment, Platform, Platforms, UnknownPlatform,
-};
+pub use classification::{Category, Classification, Details, EntryId, Environment};
 pub use client::Client;
 pub use event::{DocumentSummary, Effect, Event, Finished, Happening, Hello, Opened, RuleHit};
 pub use failure::{Failure, Side};
@@ -35,6 +34,7 @@ pub use glob::{HostGlob, InvalidGlob};
 pub use head::{RequestHead, ResponseHead, Text, Version};
 pub use headers::{Header, Headers, InvalidHeader};
 pub use id::{ConnectionId, FlowId};
+pub use platform::{Platform, Platforms, UnknownPlatform};
 pub use record::{BodyCopy, BodySide, BodyStream, Record, Recorder};
 pub use smol_str::SmolStr;
 pub use summary::{Chosen, HelloSummary, Kind, Offered, State, Summary, TlsSummary};
