@@ -26,6 +26,7 @@ mod manifest;
 mod plain;
 mod queue;
 mod ranges;
+mod read_ahead;
 mod reader;
 mod recording;
 mod retain;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::layout::SegmentFile;
+use crate::read_ahead::ReadAhead;
 use crate::{Gap, layout};
 
 /// A longer line is a problem, not an allocation.
@@ -271,7 +272,7 @@ pub(crate) fn open(segment: &SegmentFile) -> io::Result<Box<dyn BufRead + Send>>
         file => (file?, segment.packed),
     };
     Ok(if packed {
-        Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::new(file)?))
+        Box::new(ReadAhead::of(zstd::Decoder::new(file)?)?)
     } else {
         Box::new(BufReader::with_capacity(1 << 16, file))
     })

@@ -1,0 +1,143 @@
+//! Reads ahead: what undoes a compression works in a thread of its own, while its reader works on
+//! what came before.
+
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// What is handed over at a time …
+const BLOCK: usize = 256 << 10;
+/// … and how much of that waits.
+const AHEAD: usize = 2;
+
+type Block = io::Result<Vec<u8>>;
+
+/// A reader over what another thread reads. After an error it is at its end.
+pub(crate) struct ReadAhead {
+    blocks: Receiver<Block>,
+    block: Vec<u8>,
+    used: usize,
+}
+
+impl ReadAhead {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// When this machine starts no more threads.
+    pub(crate) fn of(from: impl Read + Send + 'static) -> io::Result<Self> {
+        let (sender, blocks) = sync_channel(AHEAD);
+        let thread = thread::Builder::new().name("read-ahead".to_owned());
+        thread.spawn(move || read(from, &sender))?;
+        Ok(Self { blocks, block: Vec::new(), used: 0 })
+    }
+}
+
+/// Reads until the end, an error, or nobody wants more.
+fn read(mut from: impl Read, to: &SyncSender<Block>) {
+    loop {
+        let mut block = Vec::with_capacity(BLOCK);
+        let read = (&mut from).take(BLOCK as u64).read_to_end(&mut block);
+        let is_over = block.is_empty();
+        // What came before an error is still good.
+        let sent = is_over || to.send(Ok(block)).is_ok();
+        match read {
+            Ok(_) if !is_over && sent => {}
+            Ok(_) => return,
+            Err(error) => {
+                // Nobody may be there to be told.
+                let _ = to.send(Err(error));
+                return;
+            }
+        }
+    }
+}
+
+impl BufRead for ReadAhead {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.used == self.block.len()
+            && let Ok(block) = self.blocks.recv()
+        {
+            self.used = 0;
+            self.block = Vec::new();
+            self.block = block?;
+        }
+        Ok(&self.block[self.used..])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.used = (self.used + count).min(self.block.len());
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(into)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives these octets, then fails where it is to.
+    struct Source(Vec<u8>, bool);
+
+    impl Read for Source {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() && self.1 {
+                return Err(io::Error::other("broken"));
+            }
+            let count = self.0.as_slice().read(into)?;
+            self.0.drain(..count);
+            Ok(count)
+        }
+    }
+
+    fn octets(count: usize) -> Vec<u8> {
+        (0..count).map(|place| (place / 7) as u8).collect()
+    }
+
+    #[test]
+    fn all_octets_come_in_their_order() {
+        for count in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK / 2] {
+            let mut read = Vec::new();
+            let mut ahead = ReadAhead::of(Source(octets(count), false)).unwrap();
+            ahead.read_to_end(&mut read).unwrap();
+            assert!(read == octets(count), "{count}");
+            assert_eq!(ahead.fill_buf().unwrap(), b"");
+        }
+    }
+
+    #[test]
+    fn what_came_before_an_error_is_read_and_then_the_error() {
+        let mut read = Vec::new();
+        let mut ahead = ReadAhead::of(Source(octets(BLOCK + 3), true)).unwrap();
+        let error = ahead.read_to_end(&mut read).unwrap_err();
+        assert_eq!(error.to_string(), "broken");
+        assert!(read == octets(BLOCK + 3));
+        assert_eq!(ahead.fill_buf().unwrap(), b"", "it is over");
+    }
+
+    #[test]
+    fn a_reader_that_has_enough_ends_the_thread() {
+        struct Ends(std::sync::mpsc::Sender<()>);
+        impl Read for Ends {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                into.fill(1);
+                Ok(into.len())
+            }
+        }
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        let (ended, end) = std::sync::mpsc::channel();
+        let mut ahead = ReadAhead::of(Ends(ended)).unwrap();
+        ahead.fill_buf().unwrap();
+        drop(ahead);
+        end.recv().unwrap();
+    }
+}
