@@ -12,7 +12,7 @@ use consoletap_flow::{
     Version,
 };
 use consoletap_rules::{Block, Context, Decision, FromHere, Here, Tls};
-use consoletap_tls::{Alpn, ClientHello, ClientSide, Peek, Stack};
+use consoletap_tls::{Alpn, Answerer, ClientHello, ClientSide, Peek, Stack};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -23,7 +23,7 @@ use crate::dial::DialError;
 use crate::exchange::{self, Inlet};
 use crate::http1::{Framing, Reader, Writer, request_framing};
 use crate::http2;
-use crate::intercept::{self, Answerer};
+use crate::intercept;
 use crate::open_flow::{OpenFlow, now};
 use crate::origin::ForTunnel;
 use crate::page::{self, Outcome};

@@ -42,6 +42,10 @@ pub(crate) enum DialError {
     Forbidden(Host),
     #[error("{0} is not connected to: a recorded session stands in for all servers")]
     StoodIn(Host),
+    #[error(
+        "{0} is asked by HTTPS, which this build does not speak; one with the feature interception does"
+    )]
+    NoTls(Host),
     #[error("{0}")]
     Tls(String),
 }
@@ -56,21 +60,19 @@ impl DialError {
             | Self::Tls(_) => 502,
             Self::Timeout { .. } | Self::StoodIn(_) => 504,
             Self::Loop(_) => 508,
+            Self::NoTls(_) => 501,
             Self::Forbidden(_) => 403,
         }
     }
 
     pub(crate) fn failure(&self) -> Failure {
-        let side = match self {
-            Self::Loop(_) | Self::Forbidden(_) | Self::StoodIn(_) => Side::Here,
-            _ => Side::Upstream,
-        };
+        let side = if self.is_refusal() { Side::Here } else { Side::Upstream };
         Failure::new(side, self.to_string())
     }
 
     /// Whether it was us who did not want to.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Loop(_) | Self::Forbidden(_) | Self::StoodIn(_))
+        matches!(self, Self::Loop(_) | Self::Forbidden(_) | Self::StoodIn(_) | Self::NoTls(_))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use consoletap_flow::{Authority, Failure, FlowId, Happening, Host, Kind, Scheme, Side, State};
-use consoletap_tls::{Alpn, ClientHello, Interceptor, LeafKey, Refusal, Stack, TlsError};
+use consoletap_tls::{Alpn, Answerer, ClientHello, Interceptor, Refusal, TlsError};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::http1::{Reader, Writer};
 use crate::http2;
 use crate::open_flow::{OpenFlow, now};
 use crate::page::{self, Outcome};
-use crate::stream::{Prefixed, Stream, TlsStream};
+use crate::stream::{Prefixed, Stream, TLS_TURN, TlsStream};
 use crate::upstream::Key;
 
 /// A client that ends a connection so soon after TLS stood, without asking for anything, did not
@@ -33,26 +33,6 @@ pub(crate) struct Opening {
     /// The connection to the server that stands already; the first request inside uses it.
     pub(crate) spare: Option<TcpStream>,
     pub(crate) place: Option<OwnedSemaphorePermit>,
-}
-
-/// Who answers the hello.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answerer {
-    /// rustls, with a leaf of this key.
-    Rustls(LeafKey),
-    /// OpenSSL, with what is not safe any more.
-    Legacy,
-}
-
-impl Answerer {
-    /// Who can; whether it is allowed to is for the policy to say.
-    pub(crate) fn of(hello: &ClientHello) -> Option<Self> {
-        match hello.stack() {
-            Stack::Rustls(key) => Some(Self::Rustls(key)),
-            Stack::Legacy(_) => Some(Self::Legacy),
-            Stack::Unsupported(_) => None,
-        }
-    }
 }
 
 /// Why there is nothing to serve.
@@ -166,7 +146,7 @@ async fn shake_hands(
     let accept = accept(opening.answerer, interceptor, client, hello, server_name);
     match tokio::time::timeout(limit, accept).await {
         Ok(Ok(tls)) => {
-            unacknowledged(tls.tcp(), None);
+            unacknowledged(tls.get_ref().get_ref(), None);
             Ok(tls)
         }
         Ok(Err(error)) => {
@@ -196,30 +176,19 @@ async fn accept(
     hello: &ClientHello,
     server_name: &Host,
 ) -> io::Result<TlsStream> {
-    let key = match answerer {
-        Answerer::Rustls(key) => key,
-        Answerer::Legacy => {
-            let acceptor = match interceptor.legacy_acceptor_at_once(server_name) {
-                Some(acceptor) => acceptor,
-                None => {
-                    let (interceptor, name) = (Arc::clone(interceptor), server_name.clone());
-                    aside(move || interceptor.legacy_acceptor(&name)).await?
-                }
-            };
-            return Ok(acceptor.accept(client).await?.into());
-        }
-    };
     let alpn = http2::alpn(hello);
-    let ready = interceptor.answer_at_once(server_name, key, alpn, hello);
-    let config = match ready.map_err(io::Error::other)? {
-        Some(config) => config,
+    let ready = interceptor.acceptor_at_once(server_name, answerer, alpn, hello);
+    let acceptor = match ready.map_err(io::Error::other)? {
+        Some(acceptor) => acceptor,
         None => {
             let (interceptor, name) = (Arc::clone(interceptor), server_name.clone());
             let hello = hello.clone();
-            aside(move || interceptor.answer(&name, key, alpn, &hello)).await?
+            aside(move || interceptor.acceptor(&name, answerer, alpn, &hello)).await?
         }
     };
-    Ok(tokio_rustls::TlsAcceptor::from(config).accept(client).await?.into())
+    let mut tls = acceptor.accept(client).await?;
+    tls.set_buffer_limit(TLS_TURN);
+    Ok(tls)
 }
 
 /// Makes a certificate on a thread that nobody else waits for: signing with RSA takes its time.

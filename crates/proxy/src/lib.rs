@@ -25,7 +25,8 @@
 //!       └─ tap.rs        every body streams through
 //! proxy.rs, shared.rs  a proxy from its parts, and what its connections share
 //! open_flow.rs   a flow that is under way; its last event is always written
-//! http1.rs, http2.rs, stream.rs  the protocols; HTTP/2 in a build with the feature `http2`
+//! http1.rs, http2.rs, stream.rs  the protocols; HTTP/2 in a build with the feature `http2`, TLS in
+//!                one with `interception`: without, their types have no values
 //! ```
 
 mod accept;

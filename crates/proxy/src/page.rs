@@ -11,6 +11,7 @@ mod seen;
 mod start;
 mod tested;
 #[cfg(test)]
+#[cfg(feature = "interception")]
 mod tests;
 
 use std::net::IpAddr;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use consoletap_flow::{EntryId, Host, HostGlob, Platforms, TlsAction, UnknownPlatform, Verdict};
-use consoletap_tls::{LEGACY_AVAILABLE, Reason};
+use consoletap_tls::{INTERCEPTION_AVAILABLE, LEGACY_AVAILABLE, Reason};
 use ipnet::IpNet;
 
 /// Whose TLS to which hosts: `*.example.net` is everybody's, `ps3@*.example.net` that of one kind of
@@ -238,7 +238,11 @@ pub(crate) fn decide(
     }
     let not = |why: String| Some(Verdict { action: TlsAction::Tunnel, because: why });
     if against.no_authority {
-        return not("not opened: there is no certificate authority to open TLS with".to_owned());
+        return not(if INTERCEPTION_AVAILABLE {
+            "not opened: there is no certificate authority to open TLS with".to_owned()
+        } else {
+            "not opened: this build opens no TLS; one with the feature interception does".to_owned()
+        });
     }
     if let Some(entry) = against.pinned.as_ref().filter(|_| !force) {
         return not(format!(

@@ -6,157 +6,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
-use consoletap_flow::{ServerHelloFacts, suite_name, version_name};
-use consoletap_tls::{LegacyStream, negotiated};
 #[cfg(target_os = "linux")]
 use tokio::io::Interest;
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// What TLS takes before it wants the socket: all that was read in one go, with the heads and tags
 /// of its records, so that it leaves in one go, too. With less, every second write was a small one.
-const TLS_TURN: usize = TLS_BULK + (32 << 10);
+pub(crate) const TLS_TURN: usize = TLS_BULK + (32 << 10);
 
 /// The buffer for a long body that comes through TLS. Twice as much took no less CPU.
 const TLS_BULK: usize = 64 << 10;
 
-/// TLS over TCP, on either side, by whichever stack the other side could be answered with.
-#[derive(Debug)]
-pub(crate) enum TlsStream {
-    Rustls(Box<tokio_rustls::TlsStream<Prefixed>>),
-    /// With an old console; see `consoletap_tls::LegacyAcceptor`.
-    Legacy(Box<LegacyStream<Prefixed>>),
-}
-
-impl TlsStream {
-    /// What was agreed on.
-    pub(crate) fn negotiated(&self) -> ServerHelloFacts {
-        match self {
-            Self::Rustls(tls) => negotiated(tls.get_ref().1),
-            Self::Legacy(tls) => tls.negotiated(),
-        }
-    }
-
-    /// Whether something comes before the end: it is waited for, and stays where it is.
-    pub(crate) async fn has_more(&mut self) -> io::Result<bool> {
-        match self {
-            Self::Rustls(tls) => Ok(!tls.fill_buf().await?.is_empty()),
-            Self::Legacy(tls) => tls.has_more().await,
-        }
-    }
-
-    /// Shows the certificates of the other side, its own first.
-    pub(crate) fn with_peer_certificates<T>(&self, see: impl Fn(&[CertificateDer<'_>]) -> T) -> T {
-        match self {
-            Self::Rustls(tls) => see(tls.get_ref().1.peer_certificates().unwrap_or_default()),
-            Self::Legacy(tls) => see(&tls.peer_certificates()),
-        }
-    }
-
-    /// What was agreed on in words, where only OpenSSL speaks it and it protects nothing any more.
-    pub(crate) fn is_unsafe(&self) -> Option<String> {
-        /// With Diffie-Hellman and AES-GCM, which TLS 1.3 has as well.
-        const SAFE: [u16; 4] = [0x009e, 0x009f, 0xc02f, 0xc030];
-        let Self::Legacy(tls) = self else { return None };
-        let agreed = tls.negotiated();
-        if agreed.version >= 0x0303 && SAFE.contains(&agreed.suite) {
-            return None;
-        }
-        let version = version_name(agreed.version).unwrap_or("TLS");
-        let suite = suite_name(agreed.suite).unwrap_or("an old suite");
-        Some(format!("{version} and {suite}, which protects nothing any more"))
-    }
-
-    /// The connection underneath.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Rustls(tls) => tls.get_ref().0.get_ref(),
-            Self::Legacy(tls) => tls.get_ref().get_ref(),
-        }
-    }
-}
-
-impl From<tokio_rustls::server::TlsStream<Prefixed>> for TlsStream {
-    fn from(mut tls: tokio_rustls::server::TlsStream<Prefixed>) -> Self {
-        tls.get_mut().1.set_buffer_limit(Some(TLS_TURN));
-        Self::Rustls(Box::new(tls.into()))
-    }
-}
-
-impl From<tokio_rustls::client::TlsStream<Prefixed>> for TlsStream {
-    fn from(mut tls: tokio_rustls::client::TlsStream<Prefixed>) -> Self {
-        tls.get_mut().1.set_buffer_limit(Some(TLS_TURN));
-        Self::Rustls(Box::new(tls.into()))
-    }
-}
-
-impl From<LegacyStream<Prefixed>> for TlsStream {
-    fn from(tls: LegacyStream<Prefixed>) -> Self {
-        Self::Legacy(Box::new(tls))
-    }
-}
-
-impl AsyncRead for TlsStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Rustls(tls) => Pin::new(tls).poll_read(cx, buffer),
-            Self::Legacy(tls) => Pin::new(tls).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for TlsStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Rustls(tls) => Pin::new(tls).poll_write(cx, octets),
-            Self::Legacy(tls) => Pin::new(tls).poll_write(cx, octets),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Rustls(tls) => Pin::new(tls).poll_flush(cx),
-            Self::Legacy(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Rustls(tls) => Pin::new(tls).poll_shutdown(cx),
-            Self::Legacy(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Rustls(tls) => tls.is_write_vectored(),
-            Self::Legacy(tls) => tls.is_write_vectored(),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Rustls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-            Self::Legacy(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-        }
-    }
-}
+/// TLS over TCP, on either side.
+pub(crate) type TlsStream = consoletap_tls::TlsStream<Prefixed>;
 
 /// A TCP connection of which the first octets were read already; they are given again.
 #[derive(Debug)]

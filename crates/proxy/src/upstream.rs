@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use consoletap_flow::{Authority, Happening, Host, Scheme, Timings};
-use consoletap_tls::{Alpn, Trust, UpstreamNames, certificate_facts};
+use consoletap_tls::{Alpn, INTERCEPTION_AVAILABLE, Trust, UpstreamNames};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::dial::{DialError, Dialer, micros};
 use crate::http1::{Reader, Writer};
 use crate::http2;
 use crate::open_flow::OpenFlow;
-use crate::stream::{Prefixed, Stream, TlsStream};
+use crate::stream::{Prefixed, Stream, TLS_TURN, TlsStream};
 
 /// Idle connections kept for one target, and in all.
 const IDLE_EACH: usize = 128;
@@ -186,6 +186,9 @@ impl Upstreams {
         spare: Option<TcpStream>,
         flow: &mut OpenFlow,
     ) -> Result<Upstream, DialError> {
+        if key.scheme == Scheme::Https && !INTERCEPTION_AVAILABLE {
+            return Err(DialError::NoTls(key.authority.host.clone()));
+        }
         let _offer = match self.offer(key) {
             Ok(offer) => offer,
             // A client that begins with a hundred streams is not to open a hundred connections.
@@ -226,7 +229,7 @@ impl Upstreams {
         };
         let server = tcp.peer_addr().ok();
         let tls = self.secure(&key, tcp, flow).await?;
-        let names = tls.with_peer_certificates(UpstreamNames::of);
+        let names = tls.names();
         if let Upstream::Http1(connection) = self.settle(&key, tls, server).await? {
             self.keep(key, *connection);
         }
@@ -305,15 +308,10 @@ impl Upstreams {
     }
 
     async fn shake_hands(&self, key: &Key, tcp: TcpStream) -> io::Result<TlsStream> {
-        let host = &key.server_name;
-        let name = consoletap_tls::server_name(host).map_err(io::Error::other)?;
         let tcp = Prefixed::new(BytesMut::new(), tcp);
-        let legacy = self.trust.legacy_connector(host, key.alpn).map_err(io::Error::other)?;
-        if let Some(connector) = legacy {
-            return Ok(connector.connect(&name, tcp).await?.into());
-        }
-        let connector = tokio_rustls::TlsConnector::from(self.trust.client_config(host, key.alpn));
-        Ok(connector.connect(name, tcp).await?.into())
+        let mut tls = self.trust.connect(&key.server_name, key.alpn, tcp).await?;
+        tls.set_buffer_limit(TLS_TURN);
+        Ok(tls)
     }
 
     /// Keeps a connection after a clean, fully read exchange.
@@ -355,7 +353,7 @@ impl Upstreams {
 /// Tells what was agreed with the server, and what it showed.
 fn tell(tls: &TlsStream, flow: &OpenFlow) {
     flow.log.tell(Happening::ServerHello(tls.negotiated()));
-    if let Some(facts) = tls.with_peer_certificates(certificate_facts) {
+    if let Some(facts) = tls.certificate_facts() {
         flow.log.tell(Happening::Certificate(Box::new(facts)));
     }
     if let Some(unsafe_tls) = tls.is_unsafe() {

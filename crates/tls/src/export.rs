@@ -1,11 +1,10 @@
 //! Our certificate as files that a console, a computer or an emulator takes, and what is known about
 //! getting it in there. Never the key.
 
-mod pkcs12;
+#[cfg(feature = "interception")]
+mod written;
 
 use consoletap_flow::Platform;
-
-use crate::ca::Authority;
 
 /// The password of the P12 form. It guards nothing, for nothing in there is secret; but programs
 /// ask for one, and some do not take an empty one.
@@ -42,18 +41,6 @@ impl CertificateForm {
             Self::Pem => "consoletap-ca.pem",
             Self::Der => "consoletap-ca.cer",
             Self::P12 => "consoletap-ca.p12",
-        }
-    }
-}
-
-impl Authority {
-    /// The certificate in this form.
-    #[must_use]
-    pub fn export(&self, form: CertificateForm) -> Vec<u8> {
-        match form {
-            CertificateForm::Pem => self.certificate_pem().as_bytes().to_vec(),
-            CertificateForm::Der => self.certificate_der().to_vec(),
-            CertificateForm::P12 => pkcs12::trusted(&self.certificate_der(), P12_PASSWORD),
         }
     }
 }

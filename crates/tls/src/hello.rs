@@ -40,7 +40,7 @@ pub struct ClientHello {
     /// The first ALPN protocol as sent, which JA4 wants to the octet.
     pub(crate) first_alpn: Option<Vec<u8>>,
     /// Whether the server name can stand in a certificate.
-    pub(crate) sni_is_name: bool,
+    pub sni_is_name: bool,
     /// Whether it came in the framing of SSL 2.0 (RFC 5246 appendix E.2).
     pub sslv2_framed: bool,
 }
@@ -52,6 +52,16 @@ pub fn peek(bytes: &[u8]) -> Peek {
 }
 
 impl ClientHello {
+    /// Whether the client may be too old to check our certificates, which are signed with SHA-256:
+    /// clients before TLS 1.2 do not say what they can check.
+    #[must_use]
+    pub fn may_not_check_sha256(&self) -> bool {
+        let sha256 = [0x0401, 0x0403, 0x0804];
+        self.signature_algorithms
+            .as_ref()
+            .is_none_or(|offered| !sha256.iter().any(|one| offered.contains(one)))
+    }
+
     /// A hello without extensions, as old consoles send it.
     pub(crate) fn bare(legacy_version: u16, suites: Vec<u16>) -> Self {
         let facts =

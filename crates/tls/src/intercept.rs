@@ -11,11 +11,14 @@ use rustls::server::ServerSessionMemoryCache;
 use rustls::sign::SingleCertAndKey;
 use rustls::{KeyLog, ServerConfig};
 
+use crate::acceptor::Acceptor;
+use crate::alpn::Alpn;
 use crate::ca::{Authority, CaError};
 use crate::hello::ClientHello;
-use crate::leaf::{LeafKey, LeafKeys};
+use crate::leaf::LeafKeys;
 use crate::legacy::{Contexts, LegacyAcceptor};
 use crate::provider::{TlsError, provider_for_clients};
+use crate::stack::{Answerer, LeafKey};
 use crate::upstream_names::UpstreamNames;
 
 /// How many hosts are kept ready. A console speaks to some dozens.
@@ -24,62 +27,6 @@ const HOSTS: usize = 1024;
 pub(crate) const FRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Sessions that clients without tickets may resume.
 const SESSIONS: usize = 1024;
-
-/// The protocols offered, on both sides the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Alpn {
-    /// None at all: the client does not know of ALPN. It speaks HTTP/1.1.
-    Nothing,
-    /// HTTP/1.1 alone.
-    Http1,
-    /// HTTP/2 alone.
-    Http2,
-    /// HTTP/2 first, then HTTP/1.1.
-    Http2AndHttp1,
-}
-
-impl Alpn {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Nothing, Self::Http1, Self::Http2, Self::Http2AndHttp1];
-
-    /// What a client offers, of what HTTP is.
-    #[must_use]
-    pub fn offered(protocols: &[String]) -> Self {
-        let offers = |wanted: &str| protocols.iter().any(|protocol| protocol == wanted);
-        match (offers("h2"), offers("http/1.1")) {
-            (false, false) => Self::Nothing,
-            (false, true) => Self::Http1,
-            (true, false) => Self::Http2,
-            (true, true) => Self::Http2AndHttp1,
-        }
-    }
-
-    /// Whether HTTP/2 may come of it.
-    #[must_use]
-    pub fn has_http2(self) -> bool {
-        matches!(self, Self::Http2 | Self::Http2AndHttp1)
-    }
-
-    /// The same for who does not speak HTTP/2; who offered that alone is offered what it refuses.
-    #[must_use]
-    pub fn without_http2(self) -> Self {
-        if self.has_http2() { Self::Http1 } else { self }
-    }
-
-    #[cfg(feature = "legacy-tls")]
-    pub(crate) fn has_http1(self) -> bool {
-        matches!(self, Self::Http1 | Self::Http2AndHttp1)
-    }
-
-    pub(crate) fn protocols(self) -> Vec<Vec<u8>> {
-        match self {
-            Self::Nothing => Vec::new(),
-            Self::Http1 => vec![b"http/1.1".to_vec()],
-            Self::Http2 => vec![b"h2".to_vec()],
-            Self::Http2AndHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        }
-    }
-}
 
 /// Opens connections with certificates of our own authority.
 pub struct Interceptor {
@@ -175,9 +122,49 @@ impl Interceptor {
         self.legacy.forget(host);
     }
 
-    /// The configuration that answers this hello for `name`, with `alpn` of what it offers. Where there was none yet a certificate is
-    /// made, and where RSA signs it that takes longer than a task may hold its thread: see
-    /// [`answer_at_once`](Self::answer_at_once).
+    /// What answers this hello for `name`, with `alpn` of what it offers. Where there was none yet a
+    /// certificate is made, and where RSA signs it that takes longer than a task may hold its thread:
+    /// see [`acceptor_at_once`](Self::acceptor_at_once).
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn acceptor(
+        &self,
+        name: &Host,
+        answerer: Answerer,
+        alpn: Alpn,
+        hello: &ClientHello,
+    ) -> Result<Acceptor, TlsError> {
+        match answerer {
+            Answerer::Rustls(key) => self.answer(name, key, alpn, hello).map(Acceptor::rustls),
+            Answerer::Legacy => self.legacy_acceptor(name).map(Acceptor::legacy),
+        }
+    }
+
+    /// The same where RSA signs nothing for it; else `None`.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn acceptor_at_once(
+        &self,
+        name: &Host,
+        answerer: Answerer,
+        alpn: Alpn,
+        hello: &ClientHello,
+    ) -> Result<Option<Acceptor>, TlsError> {
+        let key = match answerer {
+            Answerer::Rustls(key) => key,
+            Answerer::Legacy => return Ok(self.legacy.ready(name).map(Acceptor::legacy)),
+        };
+        if key == LeafKey::Ecdsa && !self.authority.signs_leaves_with_rsa() {
+            return self.answer(name, key, alpn, hello).map(Acceptor::rustls).map(Some);
+        }
+        let ready = self.ready.get(&Wanted { host: name.clone(), key, alpn });
+        let ready = ready.filter(|ready| ready.made.elapsed() < FRESH);
+        Ok(ready.map(|ready| Acceptor::rustls(in_its_order(ready.config, hello))))
+    }
+
+    /// The configuration that answers this hello for `name`.
     ///
     /// # Errors
     /// When no certificate can be made.
@@ -190,25 +177,6 @@ impl Interceptor {
     ) -> Result<Arc<ServerConfig>, TlsError> {
         let config = self.server_config(name, key, alpn)?;
         Ok(in_its_order(config, hello))
-    }
-
-    /// The same where RSA signs nothing for it; else `None`.
-    ///
-    /// # Errors
-    /// When no certificate can be made.
-    pub fn answer_at_once(
-        &self,
-        name: &Host,
-        key: LeafKey,
-        alpn: Alpn,
-        hello: &ClientHello,
-    ) -> Result<Option<Arc<ServerConfig>>, TlsError> {
-        if key == LeafKey::Ecdsa && !self.authority.signs_leaves_with_rsa() {
-            return self.answer(name, key, alpn, hello).map(Some);
-        }
-        let ready = self.ready.get(&Wanted { host: name.clone(), key, alpn });
-        let ready = ready.filter(|ready| ready.made.elapsed() < FRESH);
-        Ok(ready.map(|ready| in_its_order(ready.config, hello)))
     }
 
     /// The configuration that answers for `name`: the same `Arc` for every connection to it.
@@ -232,21 +200,9 @@ impl Interceptor {
         Ok(renewed.config)
     }
 
-    /// What [`legacy_acceptor`](Self::legacy_acceptor) gives, where nothing has to be made for it.
-    #[must_use]
-    pub fn legacy_acceptor_at_once(&self, name: &Host) -> Option<LegacyAcceptor> {
-        self.legacy.ready(name)
-    }
-
-    /// What answers for `name` towards a console that rustls cannot speak to ([`Stack::Legacy`]).
-    /// Nothing about it is safe; it is for hosts that the user named.
-    ///
-    /// [`Stack::Legacy`]: crate::Stack::Legacy
-    ///
-    /// # Errors
-    /// When no certificate can be made, and always where this build has no OpenSSL
-    /// ([`LEGACY_AVAILABLE`](crate::LEGACY_AVAILABLE)).
-    pub fn legacy_acceptor(&self, name: &Host) -> Result<LegacyAcceptor, TlsError> {
+    /// What answers for `name` towards a console that rustls cannot speak to. Nothing about it is safe;
+    /// it is for hosts that the user named. Always an error where this build has no OpenSSL.
+    fn legacy_acceptor(&self, name: &Host) -> Result<LegacyAcceptor, TlsError> {
         let copied = self.copied.get(name);
         let names = copied.as_ref().map(|copied| &*copied.names);
         let key_log = &self.base()?.key_log;

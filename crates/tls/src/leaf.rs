@@ -20,6 +20,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use crate::ca::Authority;
 use crate::intermediate::Intermediate;
 use crate::provider::{TlsError, provider};
+use crate::stack::LeafKey;
 use crate::upstream_names::UpstreamNames;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,15 +28,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const BACKDATED: Duration = DAY.saturating_mul(2);
 /// With the two days before: 197 in all. Chromium takes 200 at most since 2026.
 const VALID: Duration = DAY.saturating_mul(195);
-
-/// The key of a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LeafKey {
-    /// ECDSA with P-256.
-    Ecdsa,
-    /// RSA with 2048 bits, for clients that take nothing else.
-    Rsa,
-}
 
 impl LeafKey {
     /// The signatures that such a key can make in a handshake.

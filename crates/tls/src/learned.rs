@@ -16,8 +16,6 @@ use std::time::{Duration, Instant, SystemTime};
 use consoletap_flow::{Host, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::Refusal;
-
 /// How long a refusal counts: long enough for an evening, short enough for a console that was
 /// given the certificate meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -25,6 +23,25 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 const REPEATED: Duration = Duration::from_secs(10 * 60);
 /// A LAN has few consoles and a console some dozens of hosts; more is somebody playing.
 const MOST: usize = 4096;
+
+/// A refusal of our certificate, with the words for the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The console said that it does not know our authority. Once is enough.
+    Certain(String),
+    /// It can be that, or a passing trouble; believed when it happens again.
+    Likely(String),
+}
+
+impl Refusal {
+    /// The words for the row.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Certain(reason) | Self::Likely(reason) => reason,
+        }
+    }
+}
 
 /// Why a connection is not opened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,16 +14,9 @@ mod openssl;
 mod suites;
 
 #[cfg(not(feature = "legacy-tls"))]
-pub(crate) use absent::Contexts;
-#[cfg(not(feature = "legacy-tls"))]
-pub use absent::{LegacyAcceptor, LegacyConnector, LegacyStream};
+pub(crate) use absent::{Contexts, LegacyAcceptor, LegacyConnector, LegacyStream};
 #[cfg(feature = "legacy-tls")]
-pub use connector::LegacyConnector;
+pub(crate) use connector::LegacyConnector;
 #[cfg(feature = "legacy-tls")]
-pub(crate) use openssl::Contexts;
-#[cfg(feature = "legacy-tls")]
-pub use openssl::{LegacyAcceptor, LegacyStream};
+pub(crate) use openssl::{Contexts, LegacyAcceptor, LegacyStream};
 pub(crate) use suites::opens;
-
-/// Whether this build can open such connections at all.
-pub const LEGACY_AVAILABLE: bool = cfg!(feature = "legacy-tls");

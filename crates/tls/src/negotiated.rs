@@ -4,8 +4,7 @@ use consoletap_flow::ServerHelloFacts;
 use rustls::{CommonState, HandshakeKind};
 
 /// What was agreed, on either side.
-#[must_use]
-pub fn negotiated(connection: &CommonState) -> ServerHelloFacts {
+pub(crate) fn negotiated(connection: &CommonState) -> ServerHelloFacts {
     let kind = connection.handshake_kind();
     ServerHelloFacts {
         version: connection.protocol_version().map_or(0, u16::from),

@@ -9,6 +9,8 @@ use rustls::CipherSuite;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_pki_types::ServerName;
 
+use crate::alpn::Alpn;
+
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +81,22 @@ pub enum TlsError {
     /// A host that no certificate can name.
     #[error("{0} is no name that a server certificate can carry")]
     Name(Host),
+}
+
+impl Alpn {
+    #[cfg(feature = "legacy-tls")]
+    pub(crate) fn has_http1(self) -> bool {
+        matches!(self, Self::Http1 | Self::Http2AndHttp1)
+    }
+
+    pub(crate) fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Http2AndHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
 }
 
 /// aws-lc-rs. Always given by hand: with two providers in a tree, rustls' default panics.

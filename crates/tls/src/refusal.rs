@@ -5,25 +5,7 @@ use std::io;
 use rustls::{AlertDescription, Error};
 
 use crate::alert::alert_name;
-
-/// A refusal of our certificate, with the words for the row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The console said that it does not know our authority. Once is enough.
-    Certain(String),
-    /// It can be that, or a passing trouble; believed when it happens again.
-    Likely(String),
-}
-
-impl Refusal {
-    /// The words for the row.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Certain(reason) | Self::Likely(reason) => reason,
-        }
-    }
-}
+use crate::learned::Refusal;
 
 /// Judges how a handshake with a console ended. `None` where it says nothing of our certificate.
 #[must_use]

@@ -17,12 +17,15 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::LEGACY_AVAILABLE;
 use crate::alert::alert_name;
+use crate::alpn::Alpn;
 use crate::client_certificate::{ClientCertificate, Identity, Shown};
-use crate::intercept::Alpn;
-use crate::legacy::{LEGACY_AVAILABLE, LegacyConnector};
-use crate::provider::{TlsError, provider};
+use crate::legacy::LegacyConnector;
+use crate::provider::{TlsError, provider, server_name};
+use crate::stream::TlsStream;
 use crate::verifier::{Anybody, Roots, SystemRoots};
 
 /// Servers whose sessions are kept to be resumed, and whose settings are kept ready.
@@ -173,6 +176,22 @@ impl Trust {
         let _ = self.roots.verifier();
     }
 
+    /// Begins TLS with the host on this connection.
+    ///
+    /// # Errors
+    /// When the handshake fails, or the host is not believed; see [`explain`](Self::explain).
+    pub async fn connect<S>(&self, host: &Host, alpn: Alpn, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = server_name(host).map_err(io::Error::other)?;
+        if let Some(connector) = self.legacy_connector(host, alpn).map_err(io::Error::other)? {
+            return Ok(TlsStream::legacy(connector.connect(&name, stream).await?));
+        }
+        let connector = tokio_rustls::TlsConnector::from(self.client_config(host, alpn));
+        Ok(TlsStream::rustls(connector.connect(name, stream).await?.into()))
+    }
+
     /// The configuration for a connection to the host.
     #[must_use]
     pub fn client_config(&self, host: &Host, alpn: Alpn) -> Arc<ClientConfig> {
@@ -190,7 +209,7 @@ impl Trust {
     ///
     /// # Errors
     /// When OpenSSL cannot be set up.
-    pub fn legacy_connector(
+    fn legacy_connector(
         &self,
         host: &Host,
         alpn: Alpn,

@@ -22,14 +22,9 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 pub(crate) struct Agreed(TlsStream);
 
 impl Agreed {
-    /// The connection, where that was agreed on; nobody who needs the old stack speaks it. Else it
-    /// comes back.
+    /// The connection, where that was agreed on; else it comes back.
     pub(crate) fn on(tls: TlsStream) -> Result<Self, TlsStream> {
-        let agreed = match &tls {
-            TlsStream::Rustls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
-            TlsStream::Legacy(_) => false,
-        };
-        if agreed { Ok(Self(tls)) } else { Err(tls) }
+        if tls.speaks_http2() { Ok(Self(tls)) } else { Err(tls) }
     }
 
     /// Serves an intercepted client, until it goes, or has had no stream open for as long as any

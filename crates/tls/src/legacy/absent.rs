@@ -14,9 +14,9 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::alpn::Alpn;
 use crate::ca::Authority;
 use crate::client_certificate::Identity;
-use crate::intercept::Alpn;
 use crate::leaf::LeafKeys;
 use crate::provider::TlsError;
 use crate::upstream_names::UpstreamNames;
@@ -49,22 +49,19 @@ impl Contexts {
 
 /// Answers old hellos for one host; cannot be had in this build.
 #[derive(Debug, Clone)]
-pub struct LegacyAcceptor(Infallible);
+pub(crate) struct LegacyAcceptor(Infallible);
 
 impl LegacyAcceptor {
     /// Opens the connection.
-    ///
-    /// # Errors
-    /// None: there is no acceptor in this build.
     #[allow(clippy::unused_async, reason = "the build with OpenSSL waits here")]
-    pub async fn accept<S>(&self, _stream: S) -> io::Result<LegacyStream<S>> {
+    pub(crate) async fn accept<S>(&self, _stream: S) -> io::Result<LegacyStream<S>> {
         match self.0 {}
     }
 }
 
 /// Opens old connections to one server; cannot be had in this build.
 #[derive(Debug, Clone)]
-pub struct LegacyConnector(Infallible);
+pub(crate) struct LegacyConnector(Infallible);
 
 impl LegacyConnector {
     pub(crate) fn new(
@@ -77,11 +74,8 @@ impl LegacyConnector {
     }
 
     /// Opens the connection.
-    ///
-    /// # Errors
-    /// None: there is no connector in this build.
     #[allow(clippy::unused_async, reason = "the build with OpenSSL waits here")]
-    pub async fn connect<S>(
+    pub(crate) async fn connect<S>(
         &self,
         _name: &ServerName<'_>,
         _stream: S,
@@ -92,33 +86,27 @@ impl LegacyConnector {
 
 /// An opened connection; cannot be had in this build.
 #[derive(Debug)]
-pub struct LegacyStream<S>(Infallible, PhantomData<S>);
+pub(crate) struct LegacyStream<S>(Infallible, PhantomData<S>);
 
 impl<S> LegacyStream<S> {
     /// The certificates that a server showed, its own first.
-    #[must_use]
-    pub fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
         match self.0 {}
     }
 
     /// What both sides agreed on.
-    #[must_use]
-    pub fn negotiated(&self) -> ServerHelloFacts {
+    pub(crate) fn negotiated(&self) -> ServerHelloFacts {
         match self.0 {}
     }
 
     /// The connection underneath.
-    #[must_use]
-    pub fn get_ref(&self) -> &S {
+    pub(crate) fn get_ref(&self) -> &S {
         match self.0 {}
     }
 
     /// Whether something came before the end.
-    ///
-    /// # Errors
-    /// None: there is no stream in this build.
     #[allow(clippy::unused_async, reason = "the build with OpenSSL waits here")]
-    pub async fn has_more(&mut self) -> io::Result<bool> {
+    pub(crate) async fn has_more(&mut self) -> io::Result<bool> {
         match self.0 {}
     }
 }

@@ -19,13 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::openssl::{LegacyStream, explain, load_providers, log_secrets};
 use super::suites::{cipher_list, group_list, signature_list};
+use crate::alpn::Alpn;
 use crate::client_certificate::Identity;
-use crate::intercept::Alpn;
 use crate::provider::TlsError;
 
 /// Opens old connections to one server.
 #[derive(Clone)]
-pub struct LegacyConnector {
+pub(crate) struct LegacyConnector {
     context: SslContext,
     verifier: Arc<dyn ServerCertVerifier>,
 }
@@ -54,7 +54,11 @@ impl LegacyConnector {
     /// # Errors
     /// When the handshake fails, in the words that [`explain`](crate::explain) understands, or the
     /// certificate is not valid for `name`.
-    pub async fn connect<S>(&self, name: &ServerName<'_>, stream: S) -> io::Result<LegacyStream<S>>
+    pub(crate) async fn connect<S>(
+        &self,
+        name: &ServerName<'_>,
+        stream: S,
+    ) -> io::Result<LegacyStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {

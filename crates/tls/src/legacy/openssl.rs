@@ -26,8 +26,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::suites::{cipher_list, group_list, signature_list};
 use crate::ca::Authority;
 use crate::intercept::FRESH;
-use crate::leaf::{LeafKey, LeafKeys};
+use crate::leaf::LeafKeys;
 use crate::provider::TlsError;
+use crate::stack::LeafKey;
 use crate::upstream_names::UpstreamNames;
 use crate::wire::unhex;
 
@@ -86,7 +87,7 @@ impl Contexts {
 
 /// Answers old hellos for one host.
 #[derive(Clone)]
-pub struct LegacyAcceptor(SslContext);
+pub(crate) struct LegacyAcceptor(SslContext);
 
 impl LegacyAcceptor {
     fn new(
@@ -110,7 +111,7 @@ impl LegacyAcceptor {
     /// When the handshake fails: an alert of the console as rustls would tell it, so that
     /// [`refusal`](crate::refusal) understands it, its hanging up as `UnexpectedEof`, or OpenSSL's
     /// own words.
-    pub async fn accept<S>(&self, stream: S) -> io::Result<LegacyStream<S>>
+    pub(crate) async fn accept<S>(&self, stream: S) -> io::Result<LegacyStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -188,12 +189,11 @@ impl std::fmt::Debug for LegacyAcceptor {
 
 /// A connection that OpenSSL opened.
 #[derive(Debug)]
-pub struct LegacyStream<S>(pub(super) tokio_openssl::SslStream<S>);
+pub(crate) struct LegacyStream<S>(pub(super) tokio_openssl::SslStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
     /// The connection underneath.
-    #[must_use]
-    pub fn get_ref(&self) -> &S {
+    pub(crate) fn get_ref(&self) -> &S {
         self.0.get_ref()
     }
 
@@ -201,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
     ///
     /// # Errors
     /// When the connection fails, as [`LegacyAcceptor::accept`] tells it.
-    pub async fn has_more(&mut self) -> io::Result<bool> {
+    pub(crate) async fn has_more(&mut self) -> io::Result<bool> {
         let peeked = Pin::new(&mut self.0).peek(&mut [0]).await;
         match peeked {
             Ok(count) => Ok(count > 0),
@@ -211,16 +211,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
     }
 
     /// The certificates that a server showed, its own first.
-    #[must_use]
-    pub fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
         let chain = self.0.ssl().peer_cert_chain();
         let der = chain.into_iter().flatten().filter_map(|one| one.to_der().ok());
         der.map(CertificateDer::from).collect()
     }
 
     /// What both sides agreed on.
-    #[must_use]
-    pub fn negotiated(&self) -> ServerHelloFacts {
+    pub(crate) fn negotiated(&self) -> ServerHelloFacts {
         let ssl = self.0.ssl();
         let version = match ssl.version2() {
             Some(SslVersion::TLS1) => 0x0301,

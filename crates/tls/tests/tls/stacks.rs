@@ -1,6 +1,8 @@
 use std::sync::{Arc, LazyLock};
 
 use consoletap_flow::Host;
+#[cfg(feature = "legacy-tls")]
+use consoletap_tls::Answerer;
 use consoletap_tls::{Alpn, Authority, ClientHello, Interceptor, LeafKey, Peek, Stack, peek};
 use proptest::prelude::{Just, Strategy, any, prop_assert, proptest};
 use proptest::sample::subsequence;
@@ -178,7 +180,8 @@ proptest! {
 fn openssl_takes(wire: &[u8]) -> bool {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let host: Host = "dus01.example".parse().unwrap();
-    let acceptor = INTERCEPTOR.legacy_acceptor(&host).unwrap();
+    let Peek::Hello(hello) = peek(wire) else { panic!("no hello") };
+    let acceptor = INTERCEPTOR.acceptor(&host, Answerer::Legacy, Alpn::Nothing, &hello).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (near, mut far) = tokio::io::duplex(64 * 1024);
