@@ -237,10 +237,10 @@ fn nothing_stays_behind() {
     let replay = TestProxy::serve(recording.path());
     let (address, file) = (replay.address(), replay.ca_file().to_owned());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), replay.ca_pem());
-    // One that is still open, and one in the middle of a request.
+    // One that is still open, and one in the middle of a request's head: what is asked for counts.
     let idle = TcpStream::connect(address).unwrap();
     let mut busy = TcpStream::connect(address).unwrap();
-    busy.write_all(b"POST http://game.test/one HTTP/1.1\r\nContent-Length: 9\r\n\r\n").unwrap();
+    busy.write_all(b"POST http://game.test/one HTTP/1.1\r\nContent-Length: 9\r\n").unwrap();
     drop(replay);
     for mut stream in [idle, busy] {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
