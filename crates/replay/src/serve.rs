@@ -351,6 +351,13 @@ impl Origin for Replay {
             _ if self.written.opens(to) => ForTunnel::Open,
             _ if !replays => ForTunnel::Live,
             _ if !self.settings.keys.tells_servers_apart() => ForTunnel::Open,
+            Tunnelled::Secure => ForTunnel::Refuse {
+                status: self.settings.unmatched,
+                why: format!(
+                    "{to} was spoken to by HTTPS, which this build does not replay; one with the \
+                     feature interception does"
+                ),
+            },
             Tunnelled::Blind => ForTunnel::Refuse {
                 status: self.settings.unmatched,
                 why: format!(

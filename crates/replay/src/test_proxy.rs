@@ -51,6 +51,7 @@ pub use seen::Request;
 pub struct TestProxy {
     replay: Arc<Replay>,
     seen: Arc<Seen>,
+    #[cfg_attr(not(feature = "interception"), expect(dead_code, reason = "it has none then"))]
     authority: TestAuthority,
     catalog: Arc<Catalog>,
     /// What needs no answer.
@@ -83,18 +84,6 @@ impl TestProxy {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
-    }
-
-    /// The certificate that a client has to trust for HTTPS, in PEM form.
-    #[must_use]
-    pub fn ca_pem(&self) -> &str {
-        self.authority.pem()
-    }
-
-    /// The file it stands in, for `curl --cacert` and its like. It goes away with this.
-    #[must_use]
-    pub fn ca_file(&self) -> &Path {
-        self.authority.file()
     }
 
     /// The requests that came so far, in the order they came in. A CONNECT is one of them only where

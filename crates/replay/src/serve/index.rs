@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use consoletap_catalog::{Catalog, Entry, Query};
-use consoletap_flow::{Authority, Flow, Headers, Kept, Kind};
+use consoletap_flow::{Authority, Flow, Headers, Kept, Kind, Scheme};
 use consoletap_session::Session;
+use consoletap_tls::INTERCEPTION_AVAILABLE;
 
 use crate::serve::Repeat;
 use crate::serve::file::{Files, Version};
@@ -27,6 +28,8 @@ pub(crate) struct Index {
     /// Servers that can be answered for through a tunnel: those that were spoken to by HTTPS which
     /// was opened, and by HTTP, since some clients ask any proxy for a tunnel.
     opened: HashSet<Authority>,
+    /// Servers that were spoken to by HTTPS alone, in a build that opens none.
+    secure: HashSet<Authority>,
     /// Servers that were spoken to through tunnels alone.
     blind: HashSet<Authority>,
 }
@@ -67,6 +70,8 @@ pub(crate) enum NotFound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tunnelled {
     Opened,
+    /// By HTTPS, which this build does not open.
+    Secure,
     Blind,
     Never,
 }
@@ -81,11 +86,11 @@ impl Index {
         keys: &MatchKeys,
     ) {
         if let (Kind::Tunnel | Kind::TlsFailure, Some(target)) = (flow.kind, &flow.target) {
-            let known = if flow.intercepted { &mut self.opened } else { &mut self.blind };
+            let known = if flow.intercepted { self.opened(Scheme::Https) } else { &mut self.blind };
             known.insert(target.authority().clone());
         }
         let Some(exchange) = Exchange::of(flow) else { return };
-        self.opened.insert(exchange.url.authority.clone());
+        self.opened(exchange.url.scheme).insert(exchange.url.authority.clone());
         let key = key(&exchange, session, catalog, keys);
         let index = self.exchanges.len();
         let packed = PackedKey::of(&key);
@@ -118,10 +123,18 @@ impl Index {
         index
     }
 
+    /// The servers that were spoken to in this way, and whether they can be answered for so.
+    fn opened(&mut self, scheme: Scheme) -> &mut HashSet<Authority> {
+        let opens = scheme == Scheme::Http || INTERCEPTION_AVAILABLE;
+        if opens { &mut self.opened } else { &mut self.secure }
+    }
+
     /// How this server was spoken to.
     pub(crate) fn tunnelled(&self, authority: &Authority) -> Tunnelled {
         if self.opened.contains(authority) {
             Tunnelled::Opened
+        } else if self.secure.contains(authority) {
+            Tunnelled::Secure
         } else if self.blind.contains(authority) {
             Tunnelled::Blind
         } else {

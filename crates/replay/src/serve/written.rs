@@ -8,9 +8,10 @@ use bytes::Bytes;
 use consoletap_catalog::{Catalog, Query};
 use consoletap_filter::{Filter, FilterError, Stage, Subject};
 use consoletap_flow::{
-    Authority, Header, Headers, InvalidHeader, ResponseHead, Target, Url, Version,
+    Authority, Header, Headers, InvalidHeader, ResponseHead, Scheme, Target, Url, Version,
 };
 use consoletap_proxy::{Asked, StandIn, StoredBody};
+use consoletap_tls::INTERCEPTION_AVAILABLE;
 use thiserror::Error;
 
 use crate::serve::keys::{MatchKeys, Question, RequestKey};
@@ -246,9 +247,12 @@ impl One {
         let (line, wants) = match wanted {
             Wanted::Request { method, url } => {
                 let line = format!("{method} {url}");
-                let url: Url = url
-                    .parse()
-                    .map_err(|cause| InvalidAnswer::Url { line, cause: format!("{cause}") })?;
+                let invalid = |cause: String| InvalidAnswer::Url { line: line.clone(), cause };
+                let url: Url = url.parse().map_err(|cause| invalid(format!("{cause}")))?;
+                if url.scheme == Scheme::Https && !INTERCEPTION_AVAILABLE {
+                    let cause = "HTTPS is answered by a build with the feature interception";
+                    return Err(invalid(cause.to_owned()));
+                }
                 let line = format!("{method} {}", shown(&url));
                 (line, Wants::Request { key: key(&method, &url, keys, catalog), url })
             }

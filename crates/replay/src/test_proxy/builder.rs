@@ -7,7 +7,7 @@ use consoletap_catalog::Catalog;
 use consoletap_filter::Filter;
 use consoletap_proxy::{Parts, TlsParts};
 use consoletap_rules::{RuleBook, Rules};
-use consoletap_tls::{Interceptor, Learned, Trust, TrustSettings};
+use consoletap_tls::{Learned, Trust, TrustSettings};
 
 use crate::serve::{Answer, MatchKeys, Repeat, Replay, ReplaySettings, Timing};
 use crate::test_proxy::TestProxy;
@@ -41,7 +41,7 @@ pub struct TestProxyBuilder {
     unmatched: u16,
     rules: Vec<String>,
     tolerated: Vec<String>,
-    certs: Option<PathBuf>,
+    pub(super) certs: Option<PathBuf>,
 }
 
 impl TestProxyBuilder {
@@ -102,13 +102,6 @@ impl TestProxyBuilder {
         self
     }
 
-    /// With the CA of this folder, or a new one that stays there: for clients into which it is built.
-    /// As it comes, each has a CA of its own.
-    pub fn certs(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.certs = Some(folder.into());
-        self
-    }
-
     /// Starts it.
     ///
     /// # Panics
@@ -144,13 +137,13 @@ impl TestProxyBuilder {
             ..ReplaySettings::new(Arc::clone(&catalog))
         };
         let replay = Arc::new(Replay::open(&self.session, settings).map_err(told)?);
-        let (certificate, authority) = TestAuthority::new(self.certs.as_deref())?;
+        let (authority, interceptor) = TestAuthority::new(self.certs.as_deref())?;
         let seen = Arc::new(Seen::default());
         let parts = Parts {
             catalog: Arc::clone(&catalog),
             rules: Arc::new(RuleBook::new(rules)),
             tls: TlsParts {
-                interceptor: Some(Arc::new(Interceptor::new(authority).map_err(told)?)),
+                interceptor,
                 trust: Arc::new(Trust::new(&TrustSettings::default()).map_err(told)?),
                 learned: Arc::new(Learned::load(None)),
             },
@@ -159,6 +152,6 @@ impl TestProxyBuilder {
             origin: Some(Arc::clone(&replay) as _),
         };
         let running = Running::start(parts)?;
-        Ok(TestProxy { replay, seen, authority: certificate, catalog, tolerated, running })
+        Ok(TestProxy { replay, seen, authority, catalog, tolerated, running })
     }
 }
