@@ -202,21 +202,21 @@ impl Cells {
         let gap = if rung.aligned { room - path.chars().count() } else { 0 };
         let mut line = String::with_capacity(look.width * 2);
         if let Some(number) = &self.number {
-            line.push_str(&look.paint(Ink::Dim, &format!("{number:>4}")));
+            look.paint_to(&mut line, Ink::Dim, &format!("{number:>4}"));
             line.push(' ');
         }
-        line.push_str(&look.paint(Ink::Dim, &self.time));
+        look.paint_to(&mut line, Ink::Dim, &self.time);
         line.push(' ');
         if rung.client {
-            line.push_str(&look.paint(Ink::Client, &self.client));
+            look.paint_to(&mut line, Ink::Client, &self.client);
             line.extend(std::iter::repeat_n(' ', self.client_fill(rung) + 1));
         }
-        line.push_str(&look.paint(Ink::Bold, &self.method));
+        look.paint_to(&mut line, Ink::Bold, &self.method);
         line.extend(std::iter::repeat_n(' ', self.method_fill(rung) + 1));
         line.push_str(&self.host);
-        line.push_str(&look.paint(Ink::Dim, &path));
+        look.paint_to(&mut line, Ink::Dim, &path);
         line.extend(std::iter::repeat_n(' ', gap + 1));
-        line.push_str(&self.right(rung, look));
+        self.right(&mut line, rung, look);
         line.truncate(line.trim_end().len());
         line
     }
@@ -256,35 +256,34 @@ impl Cells {
 
     /// Status, category, size, duration, marks. What is right of the path has the widths of
     /// [`Self::right_width`].
-    fn right(&self, rung: &Rung, look: &Look) -> String {
+    fn right(&self, right: &mut String, rung: &Rung, look: &Look) {
         let status = self.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         let ink = match self.status {
             Some(200..300) => Ink::Good,
             Some(400..) => Ink::Bad,
             _ => Ink::Plain,
         };
-        let mut right = look.paint(ink, &format!("{status:<STATUS$}"));
+        look.paint_to(right, ink, &format!("{status:<STATUS$}"));
         if rung.category > 0 {
             let category = look.cut(&self.category, rung.category);
             let fill = if rung.aligned { rung.category - category.chars().count() } else { 0 };
             right.push(' ');
-            right.push_str(&look.paint(Ink::Category, &category));
+            look.paint_to(right, Ink::Category, &category);
             right.extend(std::iter::repeat_n(' ', fill));
         }
         let pad = |width: usize| if rung.aligned { width } else { 0 };
         if rung.size {
-            right.push_str(&format!(" {:>1$}", self.size, pad(SIZE)));
+            push_right(right, &self.size, pad(SIZE));
         }
         if rung.duration {
-            right.push_str(&format!(" {:>1$}", self.duration, pad(DURATION)));
+            push_right(right, &self.duration, pad(DURATION));
         }
         if !self.marks.is_empty() {
             right.push(' ');
             for mark in &self.marks {
-                right.push_str(&look.paint(mark.ink(), mark.sign(look)));
+                look.paint_to(right, mark.ink(), mark.sign(look));
             }
         }
-        right
     }
 
     fn client_fill(&self, rung: &Rung) -> usize {
@@ -294,6 +293,12 @@ impl Cells {
     fn method_fill(&self, rung: &Rung) -> usize {
         if rung.aligned { METHOD.saturating_sub(self.method.len()) } else { 0 }
     }
+}
+
+/// A space, and the text at the right end of its column.
+fn push_right(to: &mut String, text: &str, width: usize) {
+    to.extend(std::iter::repeat_n(' ', 1 + width.saturating_sub(text.len())));
+    to.push_str(text);
 }
 
 /// The least widths of columns that are filled up.
@@ -307,7 +312,8 @@ const MARKS: usize = 2;
 
 /// The time on the wall of `zone` at which a flow began.
 pub(crate) fn clock(flow: &Flow, zone: &TimeZone) -> String {
-    flow.started.calendar().to_zoned_datetime(zone.clone()).strftime("%H:%M:%S").to_string()
+    let at = zone.to_datetime(flow.started.calendar());
+    format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
 }
 
 /// Host (with a port that is not the usual one) and path of a flow, in printable ASCII. Of a request that could not be read there is neither.

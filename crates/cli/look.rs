@@ -2,6 +2,7 @@
 //! its environment, so that everything that draws is a function of this and can be tested.
 
 use crate::escape::Charset;
+use std::borrow::Cow;
 
 /// The width where none is known.
 pub(crate) const DEFAULT_WIDTH: usize = 80;
@@ -52,10 +53,17 @@ impl Look {
 
     /// The text in its colour, where colours are wanted.
     pub(crate) fn paint(&self, ink: Ink, text: &str) -> String {
+        let mut painted = String::with_capacity(text.len());
+        self.paint_to(&mut painted, ink, text);
+        painted
+    }
+
+    /// The same behind other text.
+    pub(crate) fn paint_to(&self, to: &mut String, ink: Ink, text: &str) {
         if !self.colour || ink == Ink::Plain || text.is_empty() {
-            return text.to_owned();
+            return to.push_str(text);
         }
-        format!("\x1b[{}m{text}\x1b[0m", ink.code())
+        to.push_str(&format!("\x1b[{}m{text}\x1b[0m", ink.code()));
     }
 
     /// The first of the two where Unicode can be shown, else the second.
@@ -72,19 +80,19 @@ impl Look {
     }
 
     /// The text, cut at its end to at most so many characters.
-    pub(crate) fn cut(&self, text: &str, room: usize) -> String {
+    pub(crate) fn cut<'t>(&self, text: &'t str, room: usize) -> Cow<'t, str> {
         if text.chars().count() <= room {
-            return text.to_owned();
+            return Cow::Borrowed(text);
         }
         text.chars().take(room.saturating_sub(1)).chain(self.ellipsis().chars()).collect()
     }
 
     /// The text, shortened in its middle to at most so many characters: beginnings say where, ends
     /// (file names) say what, so the end gets the larger part.
-    pub(crate) fn shorten(&self, text: &str, room: usize) -> String {
+    pub(crate) fn shorten<'t>(&self, text: &'t str, room: usize) -> Cow<'t, str> {
         let length = text.chars().count();
         if length <= room {
-            return text.to_owned();
+            return Cow::Borrowed(text);
         }
         if room < 3 {
             return self.cut(text, room);
@@ -93,7 +101,7 @@ impl Look {
         let tail = room - 1 - head;
         let start: String = text.chars().take(head).collect();
         let end: String = text.chars().skip(length - tail).collect();
-        format!("{start}{}{end}", self.ellipsis())
+        format!("{start}{}{end}", self.ellipsis()).into()
     }
 }
 

@@ -95,7 +95,8 @@ impl<'a> Transfer<'a> {
         let state = self.state();
         // One column stays free: some terminals go to the next line once the last one is filled.
         let room = look.width.saturating_sub(client.chars().count() + state.len() + 5);
-        let place = look.shorten(&format!("{host}{path}"), room);
+        let place = format!("{host}{path}");
+        let place = look.shorten(&place, room);
         let arrow = if self.up { look.pick("↑", "^") } else { look.pick("↓", "v") };
         format!(
             "{arrow} {} {place} {}",

@@ -231,7 +231,8 @@ impl Difference {
                 }
                 let place = format!("{}{}", question.host, question.path);
                 let room = look.width.saturating_sub(18).max(30);
-                let place = look.shorten(&escape(&place, Charset::Ascii), room);
+                let place = escape(&place, Charset::Ascii);
+                let place = look.shorten(&place, room);
                 let times =
                     if asked.flows > 1 { format!(" x{}", asked.flows) } else { String::new() };
                 let method = escape(&question.method, Charset::Ascii);

@@ -201,7 +201,7 @@ fn table(title: &str, mut rows: Vec<(String, Sum)>, look: &Look, every_row: bool
     let name = |name: &str| {
         let unknown = name == Category::UNKNOWN;
         let name = if unknown { "unknown (in no table)" } else { name };
-        look.shorten(&escape(name, Charset::Ascii), room)
+        look.shorten(&escape(name, Charset::Ascii), room).into_owned()
     };
     let rows: Vec<(String, Sum)> = rows.into_iter().map(|(n, sum)| (name(&n), sum)).collect();
     let width = rows.iter().map(|(name, _)| name.chars().count()).chain([title.len()]).max();
