@@ -2,11 +2,13 @@
 //! one good copy: the plain one is removed last, after the other was read back and is on the
 //! platter.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use zstd::bulk::Compressor;
 
@@ -21,6 +23,11 @@ const FRAME: usize = 1 << 20;
 /// zstd's own default: a third of a second for a segment of 64 MiB.
 const LEVEL: i32 = 3;
 
+/// While segments fill faster than this, the processor has better to do …
+pub(crate) const CALM: Duration = Duration::from_secs(5);
+/// … unless so many wait: 1 GiB, as segments are by default.
+const MOST_WAITING: usize = 16;
+
 /// What compresses.
 pub(crate) struct Compression {
     pub(crate) disk: Arc<dyn Disk>,
@@ -28,6 +35,8 @@ pub(crate) struct Compression {
     pub(crate) space: Arc<Space>,
     /// Smaller segments stay as they are, for `less` and `jq`.
     pub(crate) from_bytes: u64,
+    /// How long no segment may have filled before the others are compressed: [`CALM`].
+    pub(crate) calm: Duration,
 }
 
 /// The thread takes what the transfers leave of the processor: nobody waits for it. Where the
@@ -39,13 +48,29 @@ fn yield_to_everybody() {
 }
 
 impl Compression {
-    /// Compresses what comes until nobody sends any more.
+    /// Compresses what comes until nobody sends any more, and then what is left.
     pub(crate) fn run(&self, segments: &Receiver<PathBuf>) {
         yield_to_everybody();
-        for segment in segments {
-            if let Err(error) = self.compress(&segment) {
-                tracing::debug!(%error, "{} stays uncompressed", segment.display());
+        let mut waiting = VecDeque::new();
+        while let Ok(segment) = segments.recv() {
+            waiting.push_back(segment);
+            while let Ok(segment) = segments.recv_timeout(self.calm) {
+                waiting.push_back(segment);
+                if waiting.len() > MOST_WAITING {
+                    self.compress_next(&mut waiting);
+                }
             }
+            while !waiting.is_empty() {
+                self.compress_next(&mut waiting);
+                waiting.extend(segments.try_iter());
+            }
+        }
+    }
+
+    fn compress_next(&self, waiting: &mut VecDeque<PathBuf>) {
+        let Some(segment) = waiting.pop_front() else { return };
+        if let Err(error) = self.compress(&segment) {
+            tracing::debug!(%error, "{} stays uncompressed", segment.display());
         }
     }
 
@@ -126,4 +151,43 @@ impl io::Write for Compare {
 
 fn differs() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "what was compressed reads back differently")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::Sync;
+    use crate::disk::System;
+
+    #[test]
+    fn segments_that_fill_fast_wait_until_too_many_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(System);
+        let syncer = Arc::new(Syncer::new(Arc::clone(&disk), Sync::Never));
+        let space = Arc::new(Space::new(Arc::clone(&disk), folder.path().to_owned(), 0, None, 0));
+        let calm = Duration::from_secs(3600);
+        let compression = Compression { disk, syncer, space, from_bytes: 1, calm };
+        let (sender, segments) = channel();
+        let thread = std::thread::spawn(move || compression.run(&segments));
+        let paths: Vec<_> = (0..MOST_WAITING as u64 + 2)
+            .map(|number| layout::segment(folder.path(), number))
+            .collect();
+        for path in &paths {
+            std::fs::write(path, "{}\n").unwrap();
+            sender.send(path.clone()).unwrap();
+        }
+        let begun = Instant::now();
+        let is_packed = |path: &PathBuf| layout::packed(path).exists() && !path.exists();
+        while !is_packed(&paths[0]) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the first one waits for ever");
+            std::thread::yield_now();
+        }
+        assert!(!is_packed(&paths[MOST_WAITING]));
+        drop(sender);
+        thread.join().unwrap();
+        assert!(paths.iter().all(is_packed), "at the end all of them are");
+    }
 }

@@ -13,7 +13,7 @@ use consoletap_flow::{BodySide, BodyStream, Event, FlowId, Record, Recorder};
 
 use crate::bodies::Bodies;
 use crate::busy::Busy;
-use crate::compress::Compression;
+use crate::compress::{CALM, Compression};
 use crate::disk::{Disk, System};
 use crate::line::highest_flow;
 use crate::lock::Lock;
@@ -130,7 +130,8 @@ impl Writer {
         let (full, segments) = channel();
         let compressing = options.compress_from.map(|from_bytes| {
             let (disk, syncer) = (Arc::clone(&disk), Arc::clone(&syncer));
-            let compression = Compression { disk, syncer, space: Arc::clone(&space), from_bytes };
+            let space = Arc::clone(&space);
+            let compression = Compression { disk, syncer, space, from_bytes, calm: CALM };
             move || compression.run(&segments)
         });
         let full = compressing.as_ref().map(|_| full);
