@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
@@ -297,11 +298,10 @@ impl Rows<'_> {
         };
         let (first, second) = std::thread::scope(|scope| {
             let second = scope.spawn(|| text(second));
-            (text(held), second.join())
+            (text(held), second.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         out.write_all(first.as_bytes())?;
-        // It panics on no input.
-        out.write_all(second.unwrap_or_default().as_bytes())
+        out.write_all(second.as_bytes())
     }
 }
 

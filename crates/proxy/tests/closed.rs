@@ -62,7 +62,9 @@ async fn flows(origin: SocketAddr, client: impl AsyncFnOnce(TcpStream)) -> Vec<F
     client(TcpStream::connect(address).await.unwrap()).await;
     // A tunnel that is still under way would be cut off.
     let ended = |event: &Event| matches!(event.happening, Happening::Finished(_));
+    let begun = std::time::Instant::now();
     while !memory.0.lock().unwrap().iter().any(ended) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no flow came to its end");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(stop);

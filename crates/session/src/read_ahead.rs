@@ -10,6 +10,7 @@ const BLOCK: usize = 256 << 10;
 /// … and how much of that waits.
 const AHEAD: usize = 2;
 
+/// An empty one is the end: a thread that is gone without it did not read all.
 type Block = io::Result<Vec<u8>>;
 
 /// A reader over what another thread reads. After an error it is at its end.
@@ -17,6 +18,7 @@ pub(crate) struct ReadAhead {
     blocks: Receiver<Block>,
     block: Vec<u8>,
     used: usize,
+    is_over: bool,
 }
 
 impl ReadAhead {
@@ -28,7 +30,7 @@ impl ReadAhead {
         let (sender, blocks) = sync_channel(AHEAD);
         let thread = thread::Builder::new().name("read-ahead".to_owned());
         thread.spawn(move || read(from, &sender))?;
-        Ok(Self { blocks, block: Vec::new(), used: 0 })
+        Ok(Self { blocks, block: Vec::new(), used: 0, is_over: false })
     }
 }
 
@@ -37,29 +39,30 @@ fn read(mut from: impl Read, to: &SyncSender<Block>) {
     loop {
         let mut block = Vec::with_capacity(BLOCK);
         let read = (&mut from).take(BLOCK as u64).read_to_end(&mut block);
-        let is_over = block.is_empty();
+        let failed = read.err();
+        let is_last = failed.is_some() || block.is_empty();
         // What came before an error is still good.
-        let sent = is_over || to.send(Ok(block)).is_ok();
-        match read {
-            Ok(_) if !is_over && sent => {}
-            Ok(_) => return,
-            Err(error) => {
-                // Nobody may be there to be told.
-                let _ = to.send(Err(error));
-                return;
-            }
+        let is_good = failed.is_none() || !block.is_empty();
+        if is_good && to.send(Ok(block)).is_err() {
+            return;
+        }
+        if let Some(error) = failed {
+            // Nobody may be there to be told.
+            let _ = to.send(Err(error));
+        }
+        if is_last {
+            return;
         }
     }
 }
 
 impl BufRead for ReadAhead {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.used == self.block.len()
-            && let Ok(block) = self.blocks.recv()
-        {
-            self.used = 0;
-            self.block = Vec::new();
-            self.block = block?;
+        if self.used == self.block.len() && !self.is_over {
+            (self.block, self.used, self.is_over) = (Vec::new(), 0, true);
+            let gone = |_| Err(io::Error::other("what reads ahead stopped before the end"));
+            self.block = self.blocks.recv().unwrap_or_else(gone)?;
+            self.is_over = self.block.is_empty();
         }
         Ok(&self.block[self.used..])
     }
@@ -118,6 +121,18 @@ mod tests {
         assert_eq!(error.to_string(), "broken");
         assert!(read == octets(BLOCK + 3));
         assert_eq!(ahead.fill_buf().unwrap(), b"", "it is over");
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_too_early_is_no_end() {
+        let (sender, blocks) = sync_channel(AHEAD);
+        sender.send(Ok(vec![7])).unwrap();
+        drop(sender);
+        let mut ahead = ReadAhead { blocks, block: Vec::new(), used: 0, is_over: false };
+        let mut read = Vec::new();
+        let error = ahead.read_to_end(&mut read).unwrap_err();
+        assert!(error.to_string().contains("before the end"), "{error}");
+        assert_eq!(read, [7]);
     }
 
     #[test]
