@@ -10,6 +10,7 @@ use crate::ConnectionId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// The address and port that it came from.
+    #[serde(serialize_with = "crate::address::serialize")]
     pub address: SocketAddr,
     /// The connection that the flow came on.
     pub connection: ConnectionId,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BodySummary, CertificateFacts, Classification, Client, ClientHelloFacts, Failure, FlowId, Kind,
+    BodySummary, CertificateFacts, Classification, Client, Failure, FlowId, Hello, Kind,
     RequestHead, ResponseHead, ServerHelloFacts, State, Target, Timestamp, Timings, Verdict,
 };
 
@@ -85,20 +85,6 @@ pub struct Opened {
     pub classification: Classification,
 }
 
-/// A ClientHello that was seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Hello {
-    /// What it showed.
-    #[serde(flatten)]
-    pub facts: ClientHelloFacts,
-    /// What the catalog says now, where that differs from what it said before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classification: Option<Box<Classification>>,
-    /// What is done about it, where there is more to say than that nobody wanted it opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Box<Verdict>>,
-}
-
 /// A rule that acted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleHit {
@@ -152,5 +138,6 @@ pub struct Finished {
     pub timings: Timings,
     /// The address that was really connected to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::address::serialize_some")]
     pub server: Option<SocketAddr>,
 }

@@ -1,11 +1,14 @@
 //! Heads of requests and answers.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Headers;
+use crate::text::parsed;
 
 /// The HTTP version a head was sent in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,6 +135,29 @@ impl Serialize for Text {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::from)
+        parsed(deserializer)
+    }
+}
+
+/// What most heads have for a method and for a reason: of that no copy is made.
+const COMMON: [&str; 10] = [
+    "",
+    "OK",
+    "GET",
+    "POST",
+    "HEAD",
+    "CONNECT",
+    "Found",
+    "Not Found",
+    "Partial Content",
+    "Not Modified",
+];
+
+impl FromStr for Text {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let common = COMMON.into_iter().find(|common| *common == text);
+        Ok(common.map_or_else(|| Self(Bytes::copy_from_slice(text.as_bytes())), Self::from))
     }
 }

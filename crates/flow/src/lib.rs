@@ -6,6 +6,7 @@
 //! * [`Event`] is one thing that happened; [`Flow`] is the fold of a flow's events.
 //! * [`Summary`] is the one-line JSON form whose keys other programs may rely on.
 
+mod address;
 mod body;
 mod classification;
 mod client;
@@ -15,6 +16,7 @@ mod flow;
 mod glob;
 mod head;
 mod headers;
+mod hello;
 mod id;
 mod platform;
 mod record;
@@ -27,12 +29,13 @@ mod tls;
 pub use body::{BodySummary, Digest, DigestAlgorithm, InvalidDigest, Kept};
 pub use classification::{Category, Classification, Details, EntryId, Environment};
 pub use client::Client;
-pub use event::{DocumentSummary, Effect, Event, Finished, Happening, Hello, Opened, RuleHit};
+pub use event::{DocumentSummary, Effect, Event, Finished, Happening, Opened, RuleHit};
 pub use failure::{Failure, Side};
 pub use flow::Flow;
 pub use glob::{HostGlob, InvalidGlob};
 pub use head::{RequestHead, ResponseHead, Text, Version};
 pub use headers::{Header, Headers, InvalidHeader};
+pub use hello::Hello;
 pub use id::{ConnectionId, FlowId};
 pub use platform::{Platform, Platforms, UnknownPlatform};
 pub use record::{BodyCopy, BodySide, BodyStream, Record, Recorder};

@@ -62,6 +62,11 @@ pub trait Recorder: Send + Sync {
     /// Takes an event. Events of one flow come in order; `record` must never block on a disk.
     fn record(&self, record: Record);
 
+    /// Writes what was recorded so far, unless somebody is at it. Whoever waits for an event calls it;
+    /// the more have recorded theirs before, the less it costs each of them. Where nobody does, events
+    /// are written all the same, a moment later.
+    fn flush(&self) {}
+
     /// A place for a body that is to be kept whole, whatever its size; `None` where nothing is
     /// kept. Once octets were pushed, the recorder says in the summary of the flow's `Finished`
     /// what is kept, and the record needs no copy of that body. One that got none changes nothing.
