@@ -108,7 +108,7 @@ impl View<'_> {
     ) -> anyhow::Result<String> {
         let mut found = None;
         let mut lessons = Lessons::quick(&session);
-        for flow in session.flows().flatten() {
+        for flow in session.flows_with_bodies().flatten() {
             if let Some(redactor) = &mut redactor {
                 lessons.take(redactor, &flow);
             }
@@ -144,6 +144,7 @@ impl View<'_> {
         wanted: &Wanted,
         out: &mut dyn Write,
     ) -> anyhow::Result<String> {
+        let learns = redactors.is_some();
         let (by_name, redactor) = redactors.unzip();
         let mut rows = Rows {
             view: self,
@@ -161,7 +162,7 @@ impl View<'_> {
         let (give_back, taken) = mpsc::channel();
         let lost = std::thread::scope(|scope| -> io::Result<u64> {
             let reading = scope.spawn(move || {
-                let mut flows = session.flows();
+                let mut flows = if learns { session.flows_with_bodies() } else { session.flows() };
                 loop {
                     let mut batch: Vec<_> = taken.try_recv().unwrap_or_default();
                     batch.clear();

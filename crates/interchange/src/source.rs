@@ -223,7 +223,7 @@ impl<'s> Lessons<'s> {
 
     /// Learns the secrets of all flows.
     pub fn take_all(mut self, redactor: &mut Redactor) {
-        for flow in self.session.flows().flatten() {
+        for flow in self.session.flows_with_bodies().flatten() {
             self.take(redactor, &flow);
         }
     }

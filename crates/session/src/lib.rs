@@ -28,6 +28,7 @@ mod queue;
 mod ranges;
 mod read_ahead;
 mod reader;
+mod recent;
 mod recording;
 mod retain;
 mod small_bodies;

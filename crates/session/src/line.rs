@@ -23,7 +23,7 @@ pub(crate) const MAX_LINE: usize = 4 << 20;
 /// What a line says.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Entry {
-    Event(Box<Event>),
+    Event(Event),
     /// An event of which no more was read than this; only for whoever asks for no more.
     Skimmed(Skimmed),
     Gap(Gap),
@@ -159,7 +159,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Entry, Seal), LineError> {
         Err(_) => serde_json::from_slice(line),
     };
     let entry = match read {
-        Ok(event) => Entry::Event(Box::new(event)),
+        Ok(event) => Entry::Event(event),
         Err(error) => parse_other(line, error).map_err(LineError::Json)?,
     };
     Ok((entry, seal))

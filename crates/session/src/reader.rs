@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, Cursor};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::vec;
 
 use consoletap_flow::{BodySide, Digest, Event, Flow, FlowId, Happening, Timestamp};
@@ -20,7 +21,7 @@ use crate::{About, Gap, OpenError, ReadProblem, layout};
 pub struct Session {
     directory: PathBuf,
     about: About,
-    small_bodies: SmallBodies,
+    small_bodies: Arc<SmallBodies>,
 }
 
 /// A kept body to read from.
@@ -77,7 +78,7 @@ impl Session {
     /// # Errors
     /// When there is none, or its `session.json` cannot be read.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let small_bodies = SmallBodies::default();
+        let small_bodies = Arc::default();
         Ok(Self { about: About::read(dir)?, directory: dir.to_owned(), small_bodies })
     }
 
@@ -111,10 +112,22 @@ impl Session {
         }
     }
 
+    /// The same for whoever looks into the bodies of the flows that it is given: [`Session::body`] and
+    /// [`Session::open_body`] find the small ones without a search of the log.
+    #[must_use]
+    pub fn flows_with_bodies(&self) -> Flows {
+        let mut flows = self.flows();
+        // One that was edited is told apart by its place.
+        if !self.about.trimmed {
+            flows.lines.bodies = Some(Arc::clone(&self.small_bodies));
+        }
+        flows
+    }
+
     /// Its events, as they were written.
     pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadProblem>> + use<> {
         self.lines().filter_map(|line| match line {
-            Ok((Entry::Event(event), _)) => Some(Ok(*event)),
+            Ok((Entry::Event(event), _)) => Some(Ok(event)),
             Ok(_) => None,
             Err(problem) => Some(Err(problem)),
         })
@@ -159,6 +172,10 @@ impl Session {
             let what = format!("only bodies with a sha256 are kept, and this is {digest}");
             io::Error::new(io::ErrorKind::NotFound, what)
         })?;
+        let small = |octets| Body::Small(Cursor::new(octets));
+        if let Some(Ok(octets)) = self.small_bodies.recent(digest) {
+            return Ok(small(octets));
+        }
         match File::open(&path) {
             Ok(file) => return Ok(Body::File(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -168,7 +185,7 @@ impl Session {
             }
         }
         match self.small_bodies.get(&self.directory, digest) {
-            Ok(Some(octets)) => Ok(Body::Small(Cursor::new(octets))),
+            Ok(Some(octets)) => Ok(small(octets)),
             Ok(None) => {
                 let what = format!(
                     "the body {digest} is not in this session: neither {} nor a line of the log",
@@ -259,7 +276,7 @@ impl Iterator for Flows {
                     return self.give(first);
                 }
                 Some(Err(problem)) => return Some(Err(problem)),
-                Some(Ok((Entry::Event(event), _))) => self.apply(*event),
+                Some(Ok((Entry::Event(event), _))) => self.apply(event),
                 Some(Ok((Entry::Gap(gap), _))) => {
                     self.lost_events = self.lost_events.saturating_add(gap.events);
                 }
@@ -315,6 +332,8 @@ struct Lines {
     by_hand: Option<ByHand>,
     /// Whether a look at an event is enough.
     skims: bool,
+    /// Where the lines of small bodies are remembered.
+    bodies: Option<Arc<SmallBodies>>,
     current: Option<Segment>,
     line: Vec<u8>,
     unread: Option<ReadProblem>,
@@ -343,7 +362,8 @@ impl Lines {
             Err(error) => (Vec::new(), Some(problem(directory, 0, &error))),
         };
         let (segments, line) = (segments.into_iter(), Vec::new());
-        Self { segments, by_hand, skims: false, current: None, line, unread }
+        let (skims, bodies, current) = (false, None, None);
+        Self { segments, by_hand, skims, bodies, current, line, unread }
     }
 
     fn open_next(&mut self) -> Option<Result<(), ReadProblem>> {
@@ -385,7 +405,12 @@ impl Iterator for Lines {
                         Err(what) => Err(problem(&segment.path, segment.number, &what)),
                     });
                 }
-                (Some(read), _) => return Some(read),
+                (Some(read), _) => {
+                    if let (Ok((Entry::Body, _)), Some(bodies)) = (&read, &self.bodies) {
+                        bodies.remember(&self.line);
+                    }
+                    return Some(read);
+                }
                 (None, _) => self.current = None,
             }
         }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::layout;
 use crate::line::{BODY, Cut, MAX_LINE, Seal, check, cut, in_line, seal};
+use crate::recent::Recent;
 
 /// A body up to this size lies in the log. A file takes a block of 4 KiB at the least, and three
 /// system calls on the way of an answer.
@@ -81,7 +82,10 @@ pub(crate) fn read(line: &[u8]) -> io::Result<Vec<u8>> {
 /// Where the small bodies of a session lie; filled when the first one is asked for, and again when
 /// one is not known yet, for the session may be growing.
 #[derive(Debug, Default)]
-pub(crate) struct SmallBodies(Mutex<Index>);
+pub(crate) struct SmallBodies {
+    recent: Recent,
+    index: Mutex<Index>,
+}
 
 #[derive(Debug, Default)]
 struct Index {
@@ -108,9 +112,21 @@ struct Place {
 }
 
 impl SmallBodies {
+    /// Remembers the line of a small body for a while.
+    pub(crate) fn remember(&self, line: &[u8]) {
+        if let Some(name) = name_of(line) {
+            self.recent.add(name, line);
+        }
+    }
+
+    /// The octets of a small body whose line was read a moment ago.
+    pub(crate) fn recent(&self, digest: &Digest) -> Option<io::Result<Vec<u8>>> {
+        self.recent.get(&digest.octets).map(|line| read(&line))
+    }
+
     /// The octets of a small body; `None` where the log has none of that hash.
     pub(crate) fn get(&self, directory: &Path, digest: &Digest) -> io::Result<Option<Vec<u8>>> {
-        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = index.places.get(&digest.octets) {
             match place.read(directory) {
                 // Its segment was compressed since.

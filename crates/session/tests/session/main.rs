@@ -84,6 +84,29 @@ fn callbacks_and_the_observer_see_only_what_is_on_disk() {
 }
 
 #[test]
+fn small_bodies_of_flows_that_were_just_read_need_no_search() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = create(dir.path());
+    writer.record(Record::new(opened(1)));
+    writer.record(with_copy(finished(1), b"body", true));
+    writer.close();
+    for with_bodies in [true, false] {
+        let session = Session::open(dir.path()).unwrap();
+        let log = dir.path().join("log-000001.jsonl");
+        let flows = if with_bodies { session.flows_with_bodies() } else { session.flows() };
+        let flow = flows.map(Result::unwrap).last().unwrap();
+        let digest = flow.finished.unwrap().response_body.digest.unwrap();
+        // What cannot be searched shows where it comes from.
+        let away = dir.path().join("away");
+        fs::rename(&log, &away).unwrap();
+        let body = session.body(&digest);
+        fs::rename(&away, &log).unwrap();
+        assert_eq!(body.ok(), with_bodies.then(|| b"body".to_vec()));
+        assert_eq!(session.body(&digest).unwrap(), b"body");
+    }
+}
+
+#[test]
 fn bodies_are_kept_once_by_their_hash_and_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let writer = create(dir.path());
