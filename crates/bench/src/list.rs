@@ -120,10 +120,12 @@ fn write(directory: &Path, flows: u64) -> Result<u64> {
             let mut record = Record::new(event);
             if at == last {
                 record.response_copy = body.take();
-                // Somebody who waits: it is written here and now, so that nothing piles up.
-                record.written = Some(Box::new(|| {}));
             }
             writer.record(record);
+            if at == last {
+                // Nothing is to pile up.
+                writer.flush();
+            }
         }
     }
     let stats = writer.close();

@@ -39,13 +39,16 @@ impl SessionRecorder {
         let [mut request_copy, mut response_copy] = bodies;
         for event in events {
             let mut record = Record::new(event);
-            if matches!(record.event.happening, Happening::Finished(_)) {
+            let is_last = matches!(record.event.happening, Happening::Finished(_));
+            if is_last {
                 record.request_copy = request_copy.take();
                 record.response_copy = response_copy.take();
-                // Somebody who waits: it is written here and now, so that nothing piles up.
-                record.written = Some(Box::new(|| {}));
             }
             self.writer.record(record);
+            if is_last {
+                // Nothing is to pile up.
+                self.writer.flush();
+            }
         }
     }
 

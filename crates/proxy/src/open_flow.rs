@@ -254,6 +254,12 @@ impl Written {
     /// Waits for it, but not for ever: a console is not to suffer from a slow disk. What went out
     /// before it was written is counted.
     pub(crate) async fn wait(mut self) {
+        if self.receiver.try_recv().is_ok() {
+            return;
+        }
+        // What else can go on ends its flow first, where that comes next: one write does for all.
+        tokio::task::yield_now().await;
+        self.shared.recorder.flush();
         for _ in 0..TIMES {
             if tokio::time::timeout(PATIENCE, &mut self.receiver).await.is_ok() {
                 return;

@@ -33,6 +33,7 @@ fn append(criterion: &mut Criterion) {
                     }
                     writer.record(record);
                 }
+                writer.flush();
                 written.recv().unwrap();
                 (dir, writer)
             },

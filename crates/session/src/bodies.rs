@@ -49,31 +49,28 @@ impl Bodies {
         Self { disk, directory, syncer, space, known: HashSet::new() }
     }
 
-    /// Keeps a copy and says so in the summary. A small one becomes a line behind `lines`, to be
-    /// written before the line of its flow; where that fails it is to be forgotten again.
+    /// Keeps a copy of this name and says so in the summary. A small one becomes a line behind
+    /// `lines`, to be written before the line of its flow; where that fails it is to be forgotten
+    /// again.
     pub(crate) fn keep(
         &mut self,
         copy: &BodyCopy,
+        name: &Digest,
         summary: &mut BodySummary,
         lines: &mut Vec<u8>,
     ) -> Outcome {
         if copy.octets.is_empty() {
             return Outcome::Known;
         }
-        let name = sha256(&copy.octets);
-        if copy.whole {
-            summary.digest = Some(name);
-        }
+        tell_kept(copy, name, summary);
         let outcome = if copy.octets.len() <= SMALL {
-            self.store_small(&name, &copy.octets, lines)
+            self.store_small(name, &copy.octets, lines)
         } else {
-            self.store(&name, &copy.octets)
+            self.store(name, &copy.octets)
         };
-        summary.kept = match &outcome {
-            Outcome::Lost(_) => Kept::Lost,
-            _ if copy.whole => Kept::Whole,
-            _ => Kept::Prefix { bytes: copy.octets.len() as u64, digest: name },
-        };
+        if let Outcome::Lost(_) = &outcome {
+            summary.kept = Kept::Lost;
+        }
         outcome
     }
 
@@ -145,6 +142,19 @@ impl Bodies {
         self.syncer.wrote_body(path.to_owned());
         Ok(())
     }
+}
+
+/// Says in the summary that this copy of it is kept.
+pub(crate) fn tell_kept(copy: &BodyCopy, name: &Digest, summary: &mut BodySummary) {
+    if copy.octets.is_empty() {
+        return;
+    }
+    summary.kept = if copy.whole {
+        summary.digest = Some(*name);
+        Kept::Whole
+    } else {
+        Kept::Prefix { bytes: copy.octets.len() as u64, digest: *name }
+    };
 }
 
 /// Makes `bodies/ab`. It does not bring a removed session back.

@@ -12,7 +12,7 @@ use consoletap_flow::{Digest, Event};
 use crate::bodies::sha256;
 use crate::disk::System;
 use crate::small_bodies::{self, SMALL};
-use crate::{About, CreateError, layout};
+use crate::{About, CreateError, json, layout};
 
 /// Text up to this size is a line of the log.
 const LONGEST_TEXT: usize = 256 << 10;
@@ -72,7 +72,8 @@ impl PlainWriter {
     /// # Errors
     /// When the disk refuses.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
+        let mut line = Vec::new();
+        json::write(&mut line, event)?;
         line.push(b'\n');
         self.log.write_all(&line)
     }

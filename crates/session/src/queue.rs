@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use consoletap_flow::{BodyCopy, BodySummary, Happening, Kept, Record};
 
-/// Events that nobody waits for wait so long for company: a kill may take them, a client has
-/// nothing of them yet.
+use crate::prepared::Prepared;
+
+/// Events that nobody writes wait so long for company: a kill may take them, a client has nothing of
+/// them yet.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// After so many waits in vain the thread sleeps until it is woken.
 const QUIET: u32 = 100;
-
-/// A copy above this is not hashed and written by whoever brings it.
-const LIGHT: usize = 16 << 10;
 
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -28,7 +27,7 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct State {
-    records: Vec<Record>,
+    records: Vec<Prepared>,
     /// Whether somebody waits for one of them to be written.
     urgent: bool,
     /// Whether one of them is work for the thread.
@@ -66,22 +65,18 @@ impl Queue {
     pub(crate) fn push(&self, mut record: Record) -> Pushed {
         self.bound_copies(&mut record);
         let urgent = record.written.is_some();
-        let copies = [&record.request_copy, &record.response_copy];
-        let heavy = copies.into_iter().flatten().any(|copy| copy.octets.len() > LIGHT);
+        let record = Prepared::new(record);
         let mut state = self.lock();
         if state.closed {
-            return Pushed::Late(Box::new(record));
+            return Pushed::Late(Box::new(record.record));
         }
-        state.records.push(record);
         state.urgent |= urgent;
-        state.heavy |= heavy;
-        if urgent {
-            return Pushed::Urgent { light: !state.heavy };
-        }
+        state.heavy |= record.is_heavy();
+        state.records.push(record);
         if std::mem::take(&mut state.asleep) {
             self.arrived.notify_one();
         }
-        Pushed::Waits
+        if urgent { Pushed::Urgent { light: !state.heavy } } else { Pushed::Waits }
     }
 
     /// Lets the thread look now.
@@ -125,11 +120,16 @@ impl Queue {
     }
 
     /// Swaps what waits for an empty `records`; false when nothing does.
-    pub(crate) fn take(&self, records: &mut Vec<Record>) -> bool {
+    pub(crate) fn take(&self, records: &mut Vec<Prepared>) -> bool {
         let mut state = self.lock();
         (state.urgent, state.heavy) = (false, false);
         std::mem::swap(&mut state.records, records);
         !records.is_empty()
+    }
+
+    /// Whether one of them is work for the thread.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.lock().heavy
     }
 
     /// Whether somebody waits for a record that is not the thread's work.

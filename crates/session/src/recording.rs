@@ -1,20 +1,20 @@
 //! A turn of recording: takes what is queued, writes bodies, then the lines of their events with
 //! one `write(2)`, then tells whoever waits for them.
 //!
-//! Turns are taken by whoever brings an event that somebody waits for: a write into the page cache
-//! costs less than waking another thread would. A thread of its own takes those with much to
-//! write, all turns while the disk is slow, and what nobody waits for.
+//! Turns are taken by whoever waits for an event: a write into the page cache costs less than waking
+//! another thread would. A thread of its own takes those with much to write, all turns while the disk
+//! is slow, and what nobody waits for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use consoletap_flow::{BodyCopy, BodySummary, Event, Happening, Record};
+use consoletap_flow::{BodyCopy, BodySummary, Digest, Event, Happening};
 
-use crate::bodies::{Bodies, Outcome};
+use crate::bodies::{Bodies, Outcome, sha256};
 use crate::busy::Busy;
-use crate::line::{MAX_LINE, seal};
 use crate::log::{Line, Log, What};
+use crate::prepared::{Prepared, line};
 use crate::queue::Queue;
 use crate::small_bodies::SMALL;
 use crate::space::Space;
@@ -69,7 +69,7 @@ pub(crate) struct Recording {
     /// Until when the disk counts as slow.
     pub(crate) slow_until: Option<Instant>,
     /// Room for what is taken from the queue.
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<Prepared>,
 }
 
 /// Lines that go to the disk together, and who waits for them.
@@ -115,20 +115,19 @@ impl Recording {
         self.syncer.is_always() || self.slow_until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn add(&mut self, mut record: Record) {
+    fn add(&mut self, prepared: Prepared) {
+        let Prepared { mut record, names, line: mut ready } = prepared;
         if let Happening::Finished(finished) = &mut record.event.happening {
-            self.keep(record.request_copy.take(), &mut finished.request_body);
-            self.keep(record.response_copy.take(), &mut finished.response_body);
+            let told = (finished.request_body, finished.response_body);
+            self.keep(record.request_copy.take(), names.request, &mut finished.request_body);
+            self.keep(record.response_copy.take(), names.response, &mut finished.response_body);
+            // What could not be kept is not as the line says.
+            ready = ready.filter(|_| told == (finished.request_body, finished.response_body));
         }
-        let start = self.batch.octets.len();
-        let written = serde_json::to_writer(&mut self.batch.octets, &record.event);
-        if written.is_ok() {
-            seal(&mut self.batch.octets, start);
-        }
-        if written.is_ok() && self.batch.octets.len() - start <= MAX_LINE {
+        if let Some(line) = ready.or_else(|| line(&record.event)) {
+            self.batch.octets.extend_from_slice(&line);
             self.end_line(What::Event(record.event.at));
         } else {
-            self.batch.octets.truncate(start);
             self.log.lose(record.event.at);
             self.stats.lost_events += 1;
             self.stats.last_error = Some("an event was too large for the session".to_owned());
@@ -140,15 +139,16 @@ impl Recording {
         self.batch.lines.push(Line { end: self.batch.octets.len(), what });
     }
 
-    fn keep(&mut self, copy: Option<BodyCopy>, summary: &mut BodySummary) {
+    fn keep(&mut self, copy: Option<BodyCopy>, name: Option<Digest>, summary: &mut BodySummary) {
         let Some(copy) = copy else { return };
+        let name = name.unwrap_or_else(|| sha256(&copy.octets));
         if copy.octets.len() <= SMALL {
             // It goes with the lines: there is nothing here to be slow.
-            self.store(&copy, summary);
+            self.store(&copy, &name, summary);
         } else {
             let begun = Instant::now();
             self.busy.begin();
-            self.store(&copy, summary);
+            self.store(&copy, &name, summary);
             self.busy.end();
             self.batch.slowest = self.batch.slowest.max(begun.elapsed());
         }
@@ -156,8 +156,8 @@ impl Recording {
         self.queue.release(copy.octets.len());
     }
 
-    fn store(&mut self, copy: &BodyCopy, summary: &mut BodySummary) {
-        match self.bodies.keep(copy, summary, &mut self.batch.octets) {
+    fn store(&mut self, copy: &BodyCopy, name: &Digest, summary: &mut BodySummary) {
+        match self.bodies.keep(copy, name, summary, &mut self.batch.octets) {
             Outcome::Known => {}
             Outcome::Line(name) => {
                 self.stats.bodies += 1;

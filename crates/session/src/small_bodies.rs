@@ -12,9 +12,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use consoletap_flow::Digest;
 use serde::Deserialize;
 
-use crate::layout;
 use crate::line::{BODY, Cut, MAX_LINE, Seal, check, cut, in_line, seal};
 use crate::recent::Recent;
+use crate::{json, layout};
 
 /// A body up to this size lies in the log. A file takes a block of 4 KiB at the least, and three
 /// system calls on the way of an answer.
@@ -41,7 +41,7 @@ pub(crate) fn write_unchecked(
     match text {
         Some(text) => {
             lines.extend_from_slice(b"\",\"text\":");
-            let _ = serde_json::to_writer(&mut *lines, text);
+            let _ = json::write(lines, &text);
             lines.extend_from_slice(b"}}");
         }
         None => {

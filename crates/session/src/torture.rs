@@ -136,6 +136,7 @@ fn write(writer: &Writer, number: u64) {
     let mut record = record(number);
     record.written = Some(Box::new(move || sender.send(()).unwrap()));
     writer.record(record);
+    writer.flush();
     written.recv_timeout(Duration::from_secs(20)).expect("the proxy was held up");
 }
 
@@ -323,6 +324,7 @@ fn with_always_a_sync_that_failed_is_known_to_whoever_is_woken() {
         let own = Arc::clone(&writer);
         record.written = Some(Box::new(move || sender.send(own.stats()).unwrap()));
         writer.record(record);
+        writer.flush();
         written.recv_timeout(Duration::from_secs(20)).expect("the proxy was held up")
     };
     assert_eq!(woken(1).sync_error, None);

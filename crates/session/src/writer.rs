@@ -225,20 +225,20 @@ impl Writer {
 }
 
 impl Writer {
-    /// Writes what is queued, here and now, unless somebody is at it: whoever that is looks again
-    /// afterwards, and finds what came meanwhile.
-    fn take_turns(&self) {
-        while self.queue.is_urgent() {
-            let mut recording = match self.recording.try_lock() {
-                Ok(recording) => recording,
-                Err(TryLockError::Poisoned(recording)) => recording.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            if recording.is_slow() {
-                return self.queue.nudge();
-            }
-            recording.turn();
+    /// Takes a turn, here and now, unless it is the thread's; whether it did.
+    fn take_turn(&self) -> bool {
+        let mut recording = match self.recording.try_lock() {
+            Ok(recording) => recording,
+            Err(TryLockError::Poisoned(recording)) => recording.into_inner(),
+            // Whoever is at it looks again afterwards, and finds what came meanwhile.
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if recording.is_slow() || self.queue.is_heavy() {
+            self.queue.nudge();
+            return false;
         }
+        recording.turn();
+        true
     }
 }
 
@@ -246,8 +246,7 @@ impl Recorder for Writer {
     fn record(&self, record: Record) {
         let Some(record) = self.streams.finish(record) else { return };
         match self.queue.push(record) {
-            Pushed::Waits => {}
-            Pushed::Urgent { light: true } => self.take_turns(),
+            Pushed::Waits | Pushed::Urgent { light: true } => {}
             Pushed::Urgent { light: false } => self.queue.nudge(),
             Pushed::Late(late) => {
                 *self.late.lock().unwrap_or_else(PoisonError::into_inner) += 1;
@@ -256,6 +255,10 @@ impl Recorder for Writer {
                 }
             }
         }
+    }
+
+    fn flush(&self) {
+        while self.take_turn() && self.queue.is_urgent() {}
     }
 
     fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {

@@ -84,6 +84,28 @@ fn callbacks_and_the_observer_see_only_what_is_on_disk() {
 }
 
 #[test]
+fn whoever_flushes_writes_for_all_who_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = create(dir.path());
+    let (sender, written) = mpsc::channel();
+    // Now and then the thread is first, or at it.
+    let flushed_here = (0..1000).step_by(10).any(|first| {
+        for flow in first..first + 10 {
+            let sender = sender.clone();
+            let mut record = Record::new(opened(flow + 1));
+            record.written = Some(Box::new(move || {
+                sender.send(std::thread::current().id()).unwrap();
+            }));
+            writer.record(record);
+        }
+        writer.flush();
+        let told: Vec<_> = written.try_iter().collect();
+        told.len() >= 10 && told.iter().all(|by| *by == std::thread::current().id())
+    });
+    assert!(flushed_here, "a flush leaves it to the thread");
+}
+
+#[test]
 fn small_bodies_of_flows_that_were_just_read_need_no_search() {
     let dir = tempfile::tempdir().unwrap();
     let writer = create(dir.path());

@@ -33,6 +33,7 @@ fn write(writer: &Writer, flows: Range<u64>) {
         let (sender, written) = mpsc::channel();
         let told = Box::new(move || sender.send(()).unwrap());
         writer.record(Record { written: Some(told), ..Record::new(finished) });
+        writer.flush();
         written.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 }

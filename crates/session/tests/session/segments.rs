@@ -21,6 +21,7 @@ fn write(writer: &Writer, mut record: Record) {
     let (sender, written) = std::sync::mpsc::channel();
     record.written = Some(Box::new(move || sender.send(()).unwrap()));
     writer.record(record);
+    writer.flush();
     written.recv_timeout(Duration::from_secs(20)).unwrap();
 }
 
