@@ -7,7 +7,9 @@
 
 use std::borrow::Cow;
 
-use consoletap_flow::{DocumentSummary, Flow, Kind, Scheme, Side, State, Target, TlsAction};
+use consoletap_flow::{
+    DocumentSummary, Flow, Kind, Scheme, Side, SmolStr, State, Target, TlsAction,
+};
 use consoletap_redact::Redactor;
 use jiff::tz::TimeZone;
 
@@ -83,7 +85,7 @@ impl Row {
 
     /// The line and those below it, each with its line end.
     pub(crate) fn draw(mut self, client: &str, look: &Look) -> String {
-        client.clone_into(&mut self.cells.client);
+        self.cells.client = client.into();
         // The last rung is taken whether it fits or not: the host stays.
         let mut text = LADDER
             .iter()
@@ -146,18 +148,19 @@ fn clean(text: &str, look: &Look) -> String {
     escape(text, look.charset).into_owned()
 }
 
-/// The plain texts of a line, before anything is left out.
+/// The plain texts of a line, before anything is left out. Short ones need no memory of their own: of
+/// a large session all lines are held.
 struct Cells {
-    number: Option<String>,
-    time: String,
-    client: String,
-    method: String,
+    number: Option<SmolStr>,
+    time: SmolStr,
+    client: SmolStr,
+    method: SmolStr,
     host: String,
     path: String,
     status: Option<u16>,
-    category: String,
-    size: String,
-    duration: String,
+    category: SmolStr,
+    size: SmolStr,
+    duration: SmolStr,
     marks: Vec<Mark>,
 }
 
@@ -168,16 +171,16 @@ impl Cells {
         // Both ways: of an upload the answer alone would say nothing.
         let size = flow.request_bytes.saturating_add(flow.response_bytes);
         Self {
-            number: numbered.then(|| flow.id.to_string()),
-            time: clock(flow, zone),
-            client: String::new(),
-            method: escape(method, Charset::Ascii).into_owned(),
+            number: numbered.then(|| flow.id.to_string().into()),
+            time: clock(flow, zone).into(),
+            client: SmolStr::default(),
+            method: escape(method, Charset::Ascii).into(),
             host,
             path,
             status: flow.status(),
-            category: escape(flow.classification.category.as_str(), Charset::Ascii).into_owned(),
-            size: short_size(size),
-            duration: short_duration(flow.latest.since(flow.started)),
+            category: escape(flow.classification.category.as_str(), Charset::Ascii).into(),
+            size: short_size(size).into(),
+            duration: short_duration(flow.latest.since(flow.started)).into(),
             marks: marks(flow),
         }
     }

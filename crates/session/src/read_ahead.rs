@@ -2,7 +2,7 @@
 //! what came before.
 
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 /// What is handed over at a time …
@@ -16,6 +16,8 @@ type Block = io::Result<Vec<u8>>;
 /// A reader over what another thread reads. After an error it is at its end.
 pub(crate) struct ReadAhead {
     blocks: Receiver<Block>,
+    /// Blocks go back, to be filled again.
+    used_up: Sender<Vec<u8>>,
     block: Vec<u8>,
     used: usize,
     is_over: bool,
@@ -28,16 +30,19 @@ impl ReadAhead {
     /// When this machine starts no more threads.
     pub(crate) fn of(from: impl Read + Send + 'static) -> io::Result<Self> {
         let (sender, blocks) = sync_channel(AHEAD);
+        let (used_up, again) = channel();
         let thread = thread::Builder::new().name("read-ahead".to_owned());
-        thread.spawn(move || read(from, &sender))?;
-        Ok(Self { blocks, block: Vec::new(), used: 0, is_over: false })
+        thread.spawn(move || read(from, &sender, &again))?;
+        Ok(Self { blocks, used_up, block: Vec::new(), used: 0, is_over: false })
     }
 }
 
 /// Reads until the end, an error, or nobody wants more.
-fn read(mut from: impl Read, to: &SyncSender<Block>) {
+fn read(mut from: impl Read, to: &SyncSender<Block>, again: &Receiver<Vec<u8>>) {
     loop {
-        let mut block = Vec::with_capacity(BLOCK);
+        let mut block = again.try_recv().unwrap_or_default();
+        block.clear();
+        block.reserve_exact(BLOCK);
         let read = (&mut from).take(BLOCK as u64).read_to_end(&mut block);
         let failed = read.err();
         let is_last = failed.is_some() || block.is_empty();
@@ -59,7 +64,9 @@ fn read(mut from: impl Read, to: &SyncSender<Block>) {
 impl BufRead for ReadAhead {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.block.len() && !self.is_over {
-            (self.block, self.used, self.is_over) = (Vec::new(), 0, true);
+            // Nobody takes it behind the last one.
+            let _ = self.used_up.send(std::mem::take(&mut self.block));
+            (self.used, self.is_over) = (0, true);
             let gone = |_| Err(io::Error::other("what reads ahead stopped before the end"));
             self.block = self.blocks.recv().unwrap_or_else(gone)?;
             self.is_over = self.block.is_empty();
@@ -128,7 +135,8 @@ mod tests {
         let (sender, blocks) = sync_channel(AHEAD);
         sender.send(Ok(vec![7])).unwrap();
         drop(sender);
-        let mut ahead = ReadAhead { blocks, block: Vec::new(), used: 0, is_over: false };
+        let used_up = channel().0;
+        let mut ahead = ReadAhead { blocks, used_up, block: Vec::new(), used: 0, is_over: false };
         let mut read = Vec::new();
         let error = ahead.read_to_end(&mut read).unwrap_err();
         assert!(error.to_string().contains("before the end"), "{error}");
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_enough_ends_the_thread() {
-        struct Ends(std::sync::mpsc::Sender<()>);
+        struct Ends(Sender<()>);
         impl Read for Ends {
             fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
                 into.fill(1);
@@ -149,7 +157,7 @@ mod tests {
                 let _ = self.0.send(());
             }
         }
-        let (ended, end) = std::sync::mpsc::channel();
+        let (ended, end) = channel();
         let mut ahead = ReadAhead::of(Ends(ended)).unwrap();
         ahead.fill_buf().unwrap();
         drop(ahead);
