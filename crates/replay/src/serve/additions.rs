@@ -156,6 +156,11 @@ impl Recorder for Additions {
         self.sort(record).into_iter().for_each(|record| self.writer.record(record));
     }
 
+    fn flush(&self) {
+        self.views.flush();
+        self.writer.flush();
+    }
+
     fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {
         let (replay, writer) = (Arc::clone(&self.replay), Arc::clone(&self.writer));
         let fate = BodyFate::Held(Vec::new());

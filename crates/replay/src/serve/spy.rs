@@ -130,8 +130,16 @@ impl Recorder for Spy {
         self.inner.record(record);
     }
 
+    fn flush(&self) {
+        self.inner.flush();
+    }
+
     fn stream_body(&self, flow: FlowId, side: BodySide) -> Option<Box<dyn BodyStream>> {
         self.inner.stream_body(flow, side)
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.inner.is_held_up()
     }
 }
 
