@@ -134,7 +134,7 @@ const GROUPS: [(u16, &str); 17] = [
     (0x6399, "X25519Kyber768Draft00"),
 ];
 
-const SIGNATURES: [(u16, &str); 20] = [
+const SIGNATURES: [(u16, &str); 24] = [
     (0x0101, "rsa_md5"),
     (0x0201, "rsa_sha1"),
     (0x0202, "dsa_sha1"),
@@ -146,8 +146,10 @@ const SIGNATURES: [(u16, &str); 20] = [
     (0x0402, "dsa_sha256"),
     (0x0403, "ecdsa_p256_sha256"),
     (0x0501, "rsa_pkcs1_sha384"),
+    (0x0502, "dsa_sha384"),
     (0x0503, "ecdsa_p384_sha384"),
     (0x0601, "rsa_pkcs1_sha512"),
+    (0x0602, "dsa_sha512"),
     (0x0603, "ecdsa_p521_sha512"),
     (0x0804, "rsa_pss_sha256"),
     (0x0805, "rsa_pss_sha384"),
@@ -155,6 +157,8 @@ const SIGNATURES: [(u16, &str); 20] = [
     (0x0807, "ed25519"),
     (0x0808, "ed448"),
     (0x0809, "rsa_pss_pss_sha256"),
+    (0x080a, "rsa_pss_pss_sha384"),
+    (0x080b, "rsa_pss_pss_sha512"),
 ];
 
 #[cfg(test)]
@@ -174,6 +178,7 @@ mod tests {
         assert_eq!(suite_name(0x0005), Some("RSA_WITH_RC4_128_SHA"));
         assert_eq!(suite_name(0x1301), Some("AES_128_GCM_SHA256"));
         assert_eq!(suite_name(0xfafa), None);
+        assert_eq!(signature_name(0x080b), Some("rsa_pss_pss_sha512"));
         assert_eq!(group_name(0x11ec), Some("X25519MLKEM768"));
         assert_eq!(version_name(0x0301), Some("TLS 1.0"));
     }
