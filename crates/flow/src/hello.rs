@@ -61,3 +61,31 @@ impl From<Read> for Hello {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TlsAction;
+
+    #[test]
+    fn every_field_is_read_as_it_is_written() {
+        let facts = ClientHelloFacts {
+            sni: Some("a.example".to_owned()),
+            alpn: vec!["h2".to_owned()],
+            versions: vec![0x0304],
+            suites: vec![0x1301],
+            groups: vec![0x001d],
+            signature_algorithms: vec![0x0403],
+            resumes: Some(Resumption::Psk),
+            ech: true,
+            sslv2: true,
+            ja3: "3".to_owned(),
+            ja4: "4".to_owned(),
+        };
+        let policy = Verdict { action: TlsAction::Tunnel, because: "it is pinned".to_owned() };
+        let (classification, policy) = (Some(Box::default()), Some(Box::new(policy)));
+        let hello = Hello { facts, classification, policy };
+        let text = serde_json::to_string(&hello).unwrap();
+        assert_eq!(serde_json::from_str::<Hello>(&text).unwrap(), hello);
+    }
+}

@@ -45,10 +45,6 @@ impl<'a> Json<'a> {
         self
     }
 
-    fn digits(self, number: impl itoa::Integer) {
-        self.to.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    }
-
     /// What occurs in no event, or hardly ever.
     fn rare(self, value: &impl Serialize) -> Result<(), Error> {
         serde_json::to_writer(self.to, value)
@@ -139,6 +135,16 @@ fn escape_at(octets: &[u8]) -> Option<usize> {
     if clean { None } else { octets.iter().position(needs) }
 }
 
+/// Whole numbers of each width.
+macro_rules! numbers {
+    ($($method:ident $of:ty,)*) => {$(
+        fn $method(self, value: $of) -> Result<(), Error> {
+            self.to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+            Ok(())
+        }
+    )*};
+}
+
 impl<'a> Serializer for Json<'a> {
     type Ok = ();
     type Error = Error;
@@ -174,38 +180,9 @@ impl<'a> Serializer for Json<'a> {
         Ok(())
     }
 
-    fn serialize_i8(self, value: i8) -> Result<(), Error> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i16(self, value: i16) -> Result<(), Error> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i32(self, value: i32) -> Result<(), Error> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i64(self, value: i64) -> Result<(), Error> {
-        self.digits(value);
-        Ok(())
-    }
-
-    fn serialize_u8(self, value: u8) -> Result<(), Error> {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u16(self, value: u16) -> Result<(), Error> {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u32(self, value: u32) -> Result<(), Error> {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u64(self, value: u64) -> Result<(), Error> {
-        self.digits(value);
-        Ok(())
+    numbers! {
+        serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64,
+        serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64,
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
